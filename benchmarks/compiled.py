@@ -30,7 +30,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 #: The least slow-down, as a share of a call, for which a module is compiled.

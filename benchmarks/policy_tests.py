@@ -201,7 +201,7 @@ def explain_rows(folder: Path, rounds: int) -> list[Row]:
     facts: dict[str, dict[str, Any]] = {"input": {"rows": 99}, "identity": {"delegated": False}}
     explainer = Explainer(bundle.snapshot)
     found = explainer.explain(*request, facts)
-    assert found.told[0].policy.id == "team-7"
+    assert found.policies[0].policy.id == "team-7"
     return beside(
         "an explanation among 1,000 policies", "a bare decision on 1,000 policies",
         lambda: Explainer(bundle.snapshot).explain(*request, facts), bare(bundle, suite),

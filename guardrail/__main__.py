@@ -1,6 +1,6 @@
-"""``python -m guardrail``: the command line, where the ``guardrail`` script is not on the path.
+"""Runs the command line as ``python -m guardrail``, if the ``guardrail`` script is not on the path.
 
-Owns nothing and decides nothing; everything stands in `guardrail.cli`.
+The commands are in `guardrail.cli`.
 """
 
 from guardrail.cli import main

@@ -13,9 +13,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar, get_args
 
@@ -29,29 +27,33 @@ Key: TypeAlias = str | int
 M = TypeVar("M", bound=BaseModel)
 
 _MIB: Final = 1024 * 1024
-#: A file larger than this is refused before it is read. A million entities, 100,000 policies
-#: and as many links are within; YAML and TOML for people are small, and slow to parse.
+#: The largest file of each kind, in bytes. They allow a million entities, 100,000 policies and as
+#: many links. The limits of YAML and TOML are low, because these are slow to parse.
 LIMIT_BYTES: Final = 32 * _MIB
 _LIMITS_BYTES: Final = {
     "links.yaml": 32 * _MIB,
     ".json": 256 * _MIB,
-    ".cedarschema": _MIB // 4,  # Cedar takes the square in time of a record's attributes
+    ".cedarschema": _MIB // 4,  # Cedar's time grows with the square of a record's attributes
     ".toml": _MIB,
     ".yaml": _MIB,
 }
-#: Data nested deeper than this is refused.
+#: The deepest nesting of data.
 LIMIT_DEPTH: Final = 32
-#: Parsers recurse, over forms that our scan of the text can't tell apart: it is coarser.
+#: The deepest nesting that the scan of the text allows. The scan is coarser than a parser.
 _LIMIT_SCANNED: Final = 4 * LIMIT_DEPTH
-#: How many values aliases may repeat in one YAML file.
+#: The most values that aliases may repeat in one YAML file.
 LIMIT_REPEATED: Final = 10_000
-#: Parts of a dotted key: TOML's parser takes their square in time.
+#: The most parts of a dotted key: the time of TOML's parser grows with their square.
 _LIMIT_DOTTED: Final = 256
 
-#: What opens a comment, by the ending of a file's name.
+#: The start of a comment, by the extension of a file.
 _COMMENTS: Final = {".cedar": "//", ".cedarschema": "//", ".yaml": "#", ".toml": "#"}
 _LONE_RETURN: Final = re.compile(r"\r(?!\n)")
+_YAML_LINE_ENDS: Final = re.compile("[\x85\u2028\u2029]")
 _LINE_ENDS: Final = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+
+#: Problems of libyaml's parser that say too little.
+_YAML_PROBLEMS: Final = {"second occurrence": "an anchor is defined twice"}
 
 _CONTAINERS: Final = frozenset({dict, list})
 _KEY: Final = re.compile(r'"[ \t\n\r]*+:')
@@ -65,22 +67,22 @@ _DIRECTIVE: Final = re.compile(r"(?:[ \t]*+(?:#[^\n]*+)?\n)*+%")
 
 
 class Section(BaseModel):
-    """The base of every model of a file or of a part of one: strict, frozen, no extras.
+    """The base class of the models of files and their parts: strict, frozen, without extra keys.
 
     Attributes:
-        hints: what its validators hold, for the schemas that `guardrail schema --for` makes of
-            it; those of its bases hold too. What a key is for, such a schema takes from a
-            section like this one.
+        hints: the checks of its validators, for the schemas of `guardrail schema --for`, in
+            addition to those of its base classes. These schemas take the descriptions of keys from
+            a docstring section like this one.
     """
 
-    # Built on first use: a bundle reads few of the sections that there are.
+    # Built on first use: a bundle uses few of the sections.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
     hints: ClassVar[tuple[Hint, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Parsed data of one file (or of a part of it), and where each value stands."""
+    """Parsed data of one file, or of a part of it, with the position of each value."""
 
     file: str
     data: Any
@@ -97,14 +99,14 @@ class Document:
         return Place(self.file)
 
     def below(self, *path: Key) -> Document:
-        """Return the part at ``path``, with its places. It must exist."""
+        """Return the part at ``path``, which must exist, with its places."""
         data = self.data
         for key in path:
             data = data[key]
         return Document(self.file, data, self.places, (*self.root, *path))
 
     def parse(self, model: type[M], *, code: str = "GR003") -> M:
-        """Return the data as ``model``, or raise `ConfigurationError` with every fault."""
+        """Return the data as ``model``; raise `ConfigurationError` with all faults."""
         try:
             return model.model_validate(self.data)
         except ValidationError as error:
@@ -115,7 +117,7 @@ class Document:
     def _fault(self, code: str, item: dict[str, Any], model: type[BaseModel]) -> Fault:
         path: list[Key] = []
         data = self.data
-        for key in item["loc"]:  # pydantic adds names of union branches, which are no keys
+        for key in item["loc"]:  # pydantic adds names of union branches, which are not keys
             if (isinstance(data, Mapping) and key in data) or (
                 isinstance(data, list) and isinstance(key, int) and key < len(data)
             ):
@@ -137,7 +139,7 @@ class Document:
 
 
 def _keys_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
-    """Return the keys that a model has at a path; names of union branches are none of its keys."""
+    """Return the keys that a model has at a path, without the names of union branches."""
     models = [model]
     for key in path:
         below = [
@@ -152,25 +154,25 @@ def _keys_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """Return the models that a type names, at any depth."""
+    """Return the models in a type annotation, at any depth."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for inner in get_args(annotation) for model in _models_in(inner)]
 
 
 def limit_of(file: str) -> int:
-    """Return how many bytes a file of this name may have."""
+    """Return the largest size in bytes of a file with this name."""
     name = PurePosixPath(file)
     return _LIMITS_BYTES.get(file, _LIMITS_BYTES.get(name.suffix, LIMIT_BYTES))
 
 
 def too_large(file: str) -> Fault:
-    """Return the fault of a file over the limit of its kind."""
+    """Return the fault of a file that exceeds the limit of its kind."""
     return Fault("GR005", Place(file), f"The file is over {limit_of(file)} bytes. Split it.")
 
 
 def decode(file: str, raw: bytes) -> str:
-    """Return the text of a file; raise `ConfigurationError` where it is none of ours."""
+    """Return the text of a file; raise `ConfigurationError` if it is not plain UTF-8."""
     if len(raw) > limit_of(file):
         raise ConfigurationError(faults=(too_large(file),))
     place, problem = Place(file, 1, 1), ""
@@ -192,16 +194,20 @@ def decode(file: str, raw: bytes) -> str:
 
 
 def _check_lines(file: str, text: str) -> None:
-    """Refuse a text in which a parser and a human reader may see different lines.
+    """Reject a text in which a parser and a person may see different lines.
 
-    For Cedar and YAML, a lone carriage return ends a comment, and the text after it is live, while
-    editors and diffs may continue the line. The other characters end a line for some editors, and a
-    comment for some parsers. JSON has no comments.
+    In Cedar and YAML, a lone carriage return ends a comment, so the text after it counts, while
+    editors and diffs may show it on the same line. The other characters end a line in some editors,
+    and a comment in some parsers; in YAML 1.1, which libyaml reads, three of them end a line of a
+    value, too. JSON has no comments.
     """
-    opening = _COMMENTS.get(PurePosixPath(file).suffix)
+    suffix = PurePosixPath(file).suffix
+    opening = _COMMENTS.get(suffix)
     if opening is None:
         return
     offset, found = -1, _LONE_RETURN.search(text) if "\r" in text else None
+    if found is None and suffix == ".yaml":
+        found = _YAML_LINE_ENDS.search(text)
     if found is not None:
         offset = found.start()
     elif _LINE_ENDS.search(text) is not None:
@@ -234,7 +240,7 @@ def _text_place(file: str, text: str, offset: int) -> Place:
 
 
 def read_toml(file: str, raw: bytes) -> Document:
-    """Return a TOML file as a `Document`; its places are those of tables and keys."""
+    """Return a TOML file as a `Document` with the places of tables and keys."""
     text = decode(file, raw)
     _check_brackets(file, text)
     _check_dotted(file, text)
@@ -246,7 +252,7 @@ def read_toml(file: str, raw: bytes) -> Document:
         found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         place = Place(file, int(found[1]), int(found[2])) if found else Place(file)
         message = re.sub(r" \(at .*\)$", "", str(error))
-    except ValueError:  # an integer of more digits than Python reads, a date that is none
+    except ValueError:  # an integer with too many digits, or an invalid date
         place, message = Place(file, 1, 1), "a number or a date is out of range"
     else:
         places = _toml_places(file, text)
@@ -256,14 +262,14 @@ def read_toml(file: str, raw: bytes) -> Document:
 
 
 def _check_dotted(file: str, text: str) -> None:
-    """Refuse keys of very many parts."""
+    """Reject dotted keys with too many parts."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") >= _LIMIT_DOTTED and _DOTTED.match(line):
             raise _too_deep(Place(file, number, 1))
 
 
 def _toml_places(file: str, text: str) -> dict[tuple[Key, ...], Place]:
-    """Find where tables and their keys begin: bare and quoted keys at the start of a line."""
+    """Return the places of tables and of the bare and quoted keys at the start of a line."""
     places: dict[tuple[Key, ...], Place] = {}
     table: tuple[Key, ...] = ()
     for number, line in enumerate(text.splitlines(), 1):
@@ -291,97 +297,49 @@ def read_yaml(
 ) -> Document:
     """Return a YAML file (1.2, safe types only) as a `Document` of plain data.
 
-    ``tags`` are tags of ours, such as ``!missing``: each makes a value of a scalar's text, and
-    raises `ValueError` where it can't.
+    ``tags`` are our own tags, such as ``!missing``. Each is a function that converts the text of a
+    scalar, and raises `ValueError` if it can't.
+
+    Raises `ConfigurationError`: ``GR002`` for what is not YAML, ``GR005`` beyond the limits.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from yaml import MarkedYAMLError, YAMLError
+    from yaml.reader import ReaderError
+
+    from guardrail._yaml import NotAccepted, Reader, compose
 
     text = decode(file, raw)
     _check_brackets(file, text)
     _check_blocks(file, text)
-    if _DIRECTIVE.match(text):  # it could make `no` a falsehood, as in YAML 1.1
+    if _DIRECTIVE.match(text):  # it could select YAML 1.1, in which `no` is false
         raise ConfigurationError.at(
             Place(file, 1, 1), "GR002", "Directives (%YAML, %TAG) are not read. Remove them."
         )
-    yaml = YAML(typ="safe", pure=True)
-    yaml.allow_duplicate_keys = False
-    if tags:
-        _teach(yaml.constructor, tags)
-    places: dict[tuple[Key, ...], Place] = {}
-    data: Any = None
+    reader = Reader(file, text, tags or {}, depth=LIMIT_DEPTH, repeated=LIMIT_REPEATED)
     try:
-        root = yaml.compose(text)
-        if root is not None:
-            _yaml_places(file, root, places)  # before the data: merging would unfold aliases
-            data = yaml.constructor.construct_document(root)
-    except RecursionError:
-        raise _too_deep(Place(file, 1, 1)) from None
+        return Document(file, reader.read(compose(text)), reader.places)
+    except NotAccepted as error:
+        place, code, message = error.place, error.code, error.problem
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
-        problem = str(error.problem or "it does not parse")
-        if isinstance(error, DuplicateKeyError):
-            problem = "a key stands twice in one mapping"
-        elif isinstance(error, ConstructorError):  # ruamel's text goes on with the value
-            problem = "a value does not fit its tag, or the tag is not read"
-    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError):
-        # ruamel's constructors meet a value that does not fit its tag with any of these.
-        place, problem = Place(file, 1, 1), "it does not parse"
-    else:
-        return Document(file, data, places)
-    raise ConfigurationError.at(place, "GR002", f"Not YAML: {problem}.")
-
-
-def _teach(constructor: Any, tags: Mapping[str, Callable[[str], object]]) -> None:
-    """Let one constructor read more tags; ruamel's own way would teach all of a process."""
-    from ruamel.yaml.constructor import ConstructorError
-
-    def construct(read: Callable[[str], object], _: Any, node: Any) -> object:
-        if node.id == "scalar":
-            with suppress(ValueError):
-                return read(node.value)
-        raise ConstructorError(None, None, None, node.start_mark)
-
-    own = {tag: partial(construct, read) for tag, read in tags.items()}
-    constructor.yaml_constructors = {**constructor.yaml_constructors, **own}
-
-
-def _yaml_places(file: str, root: Any, places: dict[tuple[Key, ...], Place]) -> None:
-    """Record the place of each key and item, from ruamel's node tree."""
-    stack: list[tuple[tuple[Key, ...], Any]] = [((), root)]
-    seen: set[int] = set()
-    repeated = 0
-    while stack:
-        path, node = stack.pop()
-        place = Place(file, node.start_mark.line + 1, node.start_mark.column + 1)
-        places.setdefault(path, place)
-        if len(path) > LIMIT_DEPTH:
-            raise _too_deep(place)
-        repeated += id(node) in seen
-        seen.add(id(node))
-        if repeated > LIMIT_REPEATED:
-            message = f"Aliases repeat over {LIMIT_REPEATED} values. Write them out, or fewer."
-            raise ConfigurationError.at(place, "GR005", message)
-        if node.id == "mapping":
-            for key, value in node.value:
-                name = str(key.value)
-                mark = key.start_mark
-                places[(*path, name)] = Place(file, mark.line + 1, mark.column + 1)
-                stack.append(((*path, name), value))
-        elif node.id == "sequence":
-            stack.extend(((*path, index), item) for index, item in enumerate(node.value))
+        problem = error.problem or "it does not parse"
+        code, message = "GR002", f"Not YAML: {_YAML_PROBLEMS.get(problem, problem)}."
+    except ReaderError as error:
+        place = _byte_place(file, raw, error.position)
+        code, message = "GR002", f"Not YAML: {error.reason}."
+    except YAMLError:
+        place, code, message = Place(file, 1, 1), "GR002", "Not YAML: it does not parse."
+    raise ConfigurationError.at(place, code, message)
 
 
 def read_json(file: str, raw: bytes) -> Document:
-    """Return a JSON file as a `Document`. Its places are found only when asked for."""
+    """Return a JSON file as a `Document`. Its places are not computed."""
     text = decode(file, raw)
     try:
         data = json.loads(text, parse_constant=_no_constant)
         keys = _count_keys(file, data, text, {})
-        # Every key in the text shows a quote and a colon: where no more of them stand there
-        # than keys came out, none stood twice. Only else each object is looked at, which
+        # Each key in the text is followed by a quote and a colon. If there are not more of
+        # these than parsed keys, no key is duplicate. Otherwise each object is checked, which
         # takes four times as long.
         if len(_KEY.findall(text)) != keys:
             json.loads(text, object_pairs_hook=_no_duplicates)
@@ -391,7 +349,7 @@ def read_json(file: str, raw: bytes) -> Document:
         place, message = Place(file, error.lineno, error.colno), error.msg
     except _NotJSON as error:
         place, message = Place(file, 1, 1), str(error)
-    except ValueError:  # an integer of more digits than Python reads
+    except ValueError:  # an integer with too many digits
         place, message = Place(file, 1, 1), "a number is out of range"
     else:
         return Document(file, data)
@@ -399,9 +357,9 @@ def read_json(file: str, raw: bytes) -> Document:
 
 
 def item_places(file: str, raw: bytes) -> list[Place]:
-    """Return where the items of a JSON file's outermost list stand, as far as it is one.
+    """Return the places of the items of a JSON file's outermost list; empty if it is not a list.
 
-    For faults only: the file is read once more, item by item.
+    For faults only, because the file is read again, item by item.
     """
     text = decode(file, raw)
     decoder = json.JSONDecoder()
@@ -429,22 +387,22 @@ def _end(pattern: re.Pattern[str], text: str, offset: int) -> int:
 
 
 class _NotJSON(ValueError):
-    """What Python's parser accepts and JSON does not; the text holds no value."""
+    """Python's parser accepts the text, but it is not JSON; the message has no value."""
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) != len(pairs):
-        raise _NotJSON("a key stands twice in one object")
+        raise _NotJSON("a key is there twice in one object")
     return data
 
 
 def _no_constant(name: str) -> Any:
-    raise _NotJSON(f"{name} is no JSON number")
+    raise _NotJSON(f"{name} is not a JSON number")
 
 
 def _count_keys(file: str, data: Any, text: str, places: Mapping[tuple[Key, ...], Place]) -> int:
-    """Return how many keys the data has; raise where it nests too deep."""
+    """Return the number of keys in the data; raise if it nests too deep."""
     keys = 0
     level: list[Any] = [data] if type(data) in _CONTAINERS else []
     for _ in range(LIMIT_DEPTH):
@@ -463,7 +421,7 @@ def _count_keys(file: str, data: Any, text: str, places: Mapping[tuple[Key, ...]
 
 
 def _deepest(file: str, text: str, limit: int = LIMIT_DEPTH) -> Place:
-    """Return where brackets pass a depth; the beginning of the file where none do."""
+    """Return the place where brackets exceed a depth; the start of the file if none do."""
     depth = 0
     for found in _QUOTED.finditer(text):
         depth += (found[0] in "[{") - (found[0] in "]}")
@@ -473,7 +431,7 @@ def _deepest(file: str, text: str, limit: int = LIMIT_DEPTH) -> Place:
 
 
 def _check_brackets(file: str, text: str) -> None:
-    """Refuse brackets nested too deep before the parser recurses into them."""
+    """Reject brackets that nest too deep, before the parser recurses into them."""
     depth = 0
     for found in re.finditer(r"[\[\]{}]", text):
         depth += 1 if found[0] in "[{" else -1
@@ -482,7 +440,7 @@ def _check_brackets(file: str, text: str) -> None:
 
 
 def _check_blocks(file: str, text: str) -> None:
-    """Refuse block collections nested too deep, before the parser recurses into them."""
+    """Reject block collections that nest too deep, before the parser recurses into them."""
     columns: list[int] = []
     for number, line in enumerate(text.split("\n"), 1):
         found = _INDICATORS.match(line)

@@ -1,4 +1,4 @@
-"""Send one HTTP request under one deadline: for published keys, collectors and checkpoints.
+"""Sends one HTTP request under one deadline, for published keys, collectors and checkpoints.
 
 The timeouts of HTTP libraries apply to each operation: a server that sends a byte now and then
 never exceeds them. Here one `Deadline` applies to a whole request: the name lookup, the connection,

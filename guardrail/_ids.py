@@ -27,10 +27,10 @@ class Ids:
         os.register_at_fork(after_in_child=partial(_forget, weakref.ref(self)))
 
     def __call__(self) -> str:
-        """Return an id that nobody has had before."""
+        """Return a new, unique id."""
         while True:
             try:
-                return self._ready.pop()  # one step under threads: no two get the same
+                return self._ready.pop()  # atomic, so two threads never get the same id
             except IndexError:
                 self._fetch()
 

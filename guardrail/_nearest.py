@@ -1,4 +1,4 @@
-"""The nearest known name to a misspelt one, for messages such as "Did you mean ...?"."""
+"""Finds the known name that is nearest to a misspelt one, for "Did you mean ...?" messages."""
 
 from __future__ import annotations
 

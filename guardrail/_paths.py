@@ -1,4 +1,4 @@
-"""Paths: how messages name a place in an input, without the value at that place.
+"""Formats the path of a value in an input, for messages, without showing the value.
 
 A key may be data. So `path_of` shows a key only if a spec of the bundle names it, and ``[...]`` for
 any other key.

@@ -47,13 +47,11 @@ def load_plugin(
         there = f"There are: {', '.join(names)}." if names else "No package has any."
         hint = did_you_mean(name, names, f"{there} Install the package, or correct the name.")
         problem = (
-            f"names a plug-in that no installed package has among its entry points `{group}`. "
-            f"{hint}"
+            f"names a plug-in that is not an entry point `{group}` of any installed package. {hint}"
         )
     elif len(fitting) > 1:
         problem = (
-            f"names a plug-in that two packages have among their entry points `{group}`. "
-            "Remove one package."
+            f"names a plug-in that is an entry point `{group}` of two packages. Remove one package."
         )
     else:
         try:
@@ -72,11 +70,15 @@ def load_plugin(
 
 
 def _unfit(plugin: object, texts: tuple[str, ...], methods: tuple[str, ...]) -> str:
-    """Return why an object is no plug-in; empty where it is one."""
+    """Return why an object is not a plug-in; empty if it is one."""
     if isinstance(plugin, type):
         return "names a class. Let the entry point name an object of the class."
     missing = [
         *(part for part in texts if not isinstance(getattr(plugin, part, None), str)),
         *(part for part in methods if not callable(getattr(plugin, part, None))),
     ]
-    return f"names an object that is no plug-in: it lacks `{missing[0]}`." if missing else ""
+    return (
+        f"names an object that is not a plug-in: it lacks `{missing[0]}`. Add it."
+        if missing
+        else ""
+    )

@@ -1,4 +1,4 @@
-# C declarations for ports.py, which compiles as it stands: the flow's fields without a lookup.
+# The C declarations of `_ports.py`.
 
 from guardrail.values cimport Decision
 
@@ -28,9 +28,10 @@ cdef class PendingObligations:
     cdef readonly tuple names
     cdef readonly tuple errors
     cdef readonly tuple demands
+    cdef readonly object releases_block
 
 
-cdef class Answering:
+cdef class PolicyAnswer:
     cdef readonly Decision decision
     cdef readonly PendingObligations pending
     cdef readonly bint cached
@@ -38,7 +39,8 @@ cdef class Answering:
     # C is bound without a look at the subclass: tests/parity/test_overrides_are_called.py.
 
 
-cdef class Asking:
+cdef class PolicyQuestion:
+    cdef readonly object blocking
     cdef readonly Decision refusal
     cdef readonly tuple wants
 

@@ -1,8 +1,8 @@
-"""The ports: the protocols between the flow and the rooms, and those of plug-ins.
+"""Defines the ports: the protocols between the flow and the packages, and those of plug-ins.
 
-The plug-ins are fact sources, obligations, sinks, identity providers and quota stores. The standard
-ones and a user's own are made the same way; `guardrail.extensions` exports what their authors need.
-The optional parts of the ports are in `guardrail._hooks`.
+The plug-ins are fact sources, obligations, sinks, identity providers and quota stores. Built-in
+ones and those of users implement the same protocols; `guardrail.extensions` exports what authors of
+plug-ins need. The optional parts of the ports are in `guardrail._hooks`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _DENIALS: Final[Mapping[str, type[Denied]]] = {
 
 
 class Clock(Protocol):
-    """The one clock, injected everywhere; tests freeze it."""
+    """The clock, which is injected everywhere; tests freeze it."""
 
     def now(self) -> float:
         """Return seconds since the epoch."""
@@ -68,7 +68,7 @@ class SystemClock:
 
 @dataclass(frozen=True)
 class FactContext:
-    """What a fact source may look at: the call before the decision."""
+    """What a fact source can read: the call before the decision."""
 
     identity: Identity
     view: View
@@ -83,38 +83,38 @@ class FactContext:
         )
 
 
-#: The least and the most of a whole number that counts something, or is an age: no less than none.
+#: The range of an integer that is a count or an age: it is not negative.
 COUNTED: Final = (0, 2**63 - 1)
 
 
 class FactSource(Protocol):
-    """Says which facts it provides, and computes them from a call.
+    """Provides facts, which it computes from a call.
 
-    The optional parts (``prepare``, ``ranges``, ``plain``, ``why_absent``) and their defaults are
-    those of `guardrail.extensions.FactSourceBase`.
+    The optional parts (``prepare``, ``blocks``, ``ranges``, ``plain``, ``why_absent``) and their
+    defaults are those of `guardrail.extensions.FactSourceBase`.
     """
 
     @property
     def namespace(self) -> str:
-        """The name of its record in the context: ``time`` for ``context.time``."""
+        """The name of its record in the context, such as ``time`` for ``context.time``."""
         ...
 
     @property
     def facts(self) -> frozenset[str]:
-        """Names of the facts in the namespace; empty means: whatever the caller passes."""
+        """Names of the facts in the namespace; empty if the caller may pass any facts."""
         ...
 
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
-        """Return the facts named, and only those; leave out what this call has not."""
+        """Return the named facts and no others; leave out those that this call does not have."""
         ...
 
 
 @dataclass(frozen=True)
 class ObligationContext:
-    """What an obligation may look at when it is met: the call and its decision.
+    """What an obligation can read when it is met: the call and its decision.
 
-    ``value_of`` reads a path that the obligation's `parse` asked for; it raises
-    `LookupError` where the value is absent. ``notes`` takes what the record is to say.
+    ``value_of`` returns the value at a path that the obligation's `reads` names; it raises
+    `LookupError` if the value is absent. ``notes`` takes annotations for the record.
     """
 
     identity: Identity
@@ -126,15 +126,15 @@ class ObligationContext:
     notes: RecordAnnotations | None = None
 
     def __repr__(self) -> str:
-        told = f"identity={self.identity!r}, view={self.view!r}, action={self.action!r}"
-        return f"ObligationContext({told})"
+        fields = f"identity={self.identity!r}, view={self.view!r}, action={self.action!r}"
+        return f"ObligationContext({fields})"
 
 
 class ObligationNotMet(Exception):
-    """Raised by an obligation that a call does not meet; the flow makes the denial of it.
+    """Raised by an obligation that a call does not meet; the flow turns it into a denial.
 
-    ``message`` never holds a value. ``path`` is the place in the input; ``policies``
-    narrows the blame to some of the demand's policies.
+    ``message`` never contains a value. ``path`` is the place in the input. ``policies`` are the
+    policies that the denial names, if not all that make the demand.
     """
 
     def __init__(
@@ -154,10 +154,10 @@ class ObligationNotMet(Exception):
         self.retry_after_s = retry_after_s
 
     def denial(self, policies: tuple[str, ...] = ()) -> Denied:
-        """Return the denial that this is; its class follows from the code.
+        """Return the denial; its class depends on the code.
 
         Arguments:
-            policies: the conditions that made the demand, where the obligation names none.
+            policies: the conditions that make the demand, if the obligation names none.
         """
         kind = _DENIALS.get(self.code, NotAuthorized)
         message = self.message
@@ -173,23 +173,29 @@ class ObligationNotMet(Exception):
 
 
 class BlockingStep:
-    """A step that must block: what to do, off the event loop, before the flow goes on.
+    """A blocking step that must run, outside of the event loop, before the flow continues.
 
-    ``work`` runs once, on the calling thread or on another one; what it raises counts as
-    the step's own error. Its result goes to ``then``, which may hand back another `BlockingStep`.
+    ``work`` runs once, on the calling thread or on another one; an exception in it counts as an
+    error of the step. Its result is passed to ``then``, which may return another `BlockingStep`.
+    If the call is cancelled before ``work`` has begun, it runs only if ``must_run`` is true.
     """
 
-    __slots__ = ("then", "work")
+    __slots__ = ("must_run", "then", "work")
 
     def __init__(
-        self, work: Callable[[], Any], then: Callable[[Any], BlockingStep | None] | None = None
+        self,
+        work: Callable[[], Any],
+        then: Callable[[Any], BlockingStep | None] | None = None,
+        *,
+        must_run: bool = False,
     ) -> None:
         self.work = work
         self.then = then
+        self.must_run = must_run
 
 
 class ObligationType(Protocol):
-    """One kind of obligation: parses its annotation, merges, and is met.
+    """One kind of obligation: parses and merges demands, and enforces them.
 
     The optional parts (``stage``, ``spends``, ``stream``, ``mutate`` and others) and their defaults
     are those of `guardrail.extensions.ObligationBase`.
@@ -198,14 +204,14 @@ class ObligationType(Protocol):
     idempotent, and its result is never looser than either side. `admit` and `release`
     raise `ObligationNotMet` where the call does not meet the demand, and nothing else.
 
-    `admit` is called again where the model starts later than the call, as coroutines and
-    generators do, and an argument may have changed meanwhile. One whose `admit` takes something
-    that another call then lacks, as a quota does, has ``spends = True``, and is called once.
+    `admit` is called again if the model starts later than the call, as coroutines and generators
+    do, because an argument may have changed meanwhile. An obligation whose `admit` takes something
+    that another call then lacks, such as a quota, has ``spends = True`` and is called once.
     """
 
     @property
     def name(self) -> str:
-        """The annotation's name."""
+        """The name of the annotation."""
         ...
 
     @property
@@ -219,23 +225,23 @@ class ObligationType(Protocol):
         ...
 
     def parse(self, clause: Clause) -> Any:
-        """Return the demand; raise `ConfigurationError` naming the clause's place."""
+        """Return the demand; raise `ConfigurationError` with the place of the clause."""
         ...
 
     def reads(self, demand: Any) -> tuple[Path, ...]:
-        """Return the paths whose values `admit` will ask for."""
+        """Return the paths whose values `admit` reads."""
         ...
 
     def merge(self, one: Any, other: Any) -> Any:
-        """Return the demand that both sides together make."""
+        """Return the demand that is met exactly if both demands are met."""
         ...
 
     def describe(self, demand: Any) -> Any:
-        """Return the demand as JSON: what `decide` prints and what a test expects."""
+        """Return the demand as JSON data, as `guardrail decide` prints it and tests expect it."""
         ...
 
     def admit(self, demand: Any, context: ObligationContext) -> BlockingStep | None:
-        """Meet the demand before the model runs, or raise `ObligationNotMet`."""
+        """Enforce the demand before the model runs, or raise `ObligationNotMet`."""
         ...
 
     def release(self, demand: Any, output: Any, context: ObligationContext) -> Any:
@@ -250,7 +256,7 @@ class SettingsTable(Protocol):
     """The places of the keys of one table of ``guardrail.toml``, for faults and findings."""
 
     def at(self, *path: str | int) -> Place:
-        """Return the place of a key, or of the nearest one above it; of the table for no key."""
+        """Return the place of a key, or of the nearest key above it, or of the table."""
         ...
 
 
@@ -259,12 +265,12 @@ class BundleSources(Protocol):
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """The bundle's files by their path: the bytes over which its digest is made."""
+        """The bundle's files by their path, with the bytes from which its digest is computed."""
         ...
 
     @property
     def environ(self) -> Mapping[str, str]:
-        """The environment."""
+        """The environment variables."""
         ...
 
     def file(self, name: str, key: str, place: Place) -> bytes:
@@ -272,34 +278,34 @@ class BundleSources(Protocol):
         ...
 
     def secret(self, env: str | None, file: str | None, place: Place) -> tuple[bytes, str]:
-        """Return a secret and what a message calls it, or raise ``GR400`` at ``place``."""
+        """Return a secret and its name in messages, or raise ``GR400`` at ``place``."""
         ...
 
 
 class PrincipalIds(Protocol):
-    """How one provider names its principals, so that no two providers name the same one."""
+    """Makes the ids of one provider's principals, so that two providers never share an id."""
 
     @property
     def own(self) -> str:
-        """What begins the ids of its principals: ``id_prefix`` and ``#``, or nothing."""
+        """The prefix of the ids of its principals: ``id_prefix`` and ``#``, or nothing."""
         ...
 
     @property
     def others(self) -> tuple[str, ...]:
-        """The same of the bundle's other providers, where they have one."""
+        """The prefixes of the bundle's other providers, if they have one."""
         ...
 
     def id_of(self, value: str) -> str:
         """Return the id of the principal that the provider calls ``value``.
 
-        Raises `NotAuthenticated` where the id would be one of another provider's.
+        Raises `NotAuthenticated` if the id has the prefix of another provider.
         """
         ...
 
 
 @dataclass(frozen=True)
 class ProviderContext:
-    """What an identity provider gets at load, besides its settings.
+    """What an identity provider gets at load, in addition to its settings.
 
     ``name`` is the name of its table, ``table`` has the places of its keys, ``ids`` makes the ids
     of principals, and ``sources`` has the bundle's files and the environment.
@@ -312,7 +318,7 @@ class ProviderContext:
 
 
 class Authenticator(Protocol):
-    """An opened identity provider: turns what a caller brings into an identity.
+    """An opened identity provider: verifies a caller's credential and returns the identity.
 
     `guardrail.extensions.AuthenticatorBase` has the defaults.
     """
@@ -321,7 +327,7 @@ class Authenticator(Protocol):
     def entity_types(self) -> Mapping[str, Place]:
         """The entity types of principals and their parents, each with the place that names it.
 
-        The bundle does not load where the schema lacks one of them.
+        The bundle does not load if the schema lacks one of them.
         """
         ...
 
@@ -336,9 +342,9 @@ class Authenticator(Protocol):
         ...
 
     def accepts(self, token: str) -> bool:
-        """Whether a token is one of this provider's, by its form, such as by its prefix.
+        """Whether a token belongs to this provider by its form, for example by its prefix.
 
-        Asked where the provider takes tokens. It verifies nothing, and does not raise.
+        Called if the provider takes tokens. It verifies nothing and does not raise.
         """
         ...
 
@@ -347,12 +353,12 @@ class Authenticator(Protocol):
     ) -> Identity:
         """Return the identity that a credential proves, or raise `NotAuthenticated`.
 
-        Called where `acting_as` is entered, from several threads at once.
+        Called when `acting_as` is entered, possibly by several threads at once.
 
         Arguments:
             credential: the token as a text, or the chain of certificates, leaf first.
             now: seconds since the epoch, by the injected clock.
-            knows: says whether an entity exists in the bundle; ask it for each parent.
+            knows: returns whether an entity exists in the bundle; call it for each parent.
         """
         ...
 
@@ -370,7 +376,7 @@ class IdentityProvider(Protocol):
 
     @property
     def settings(self) -> type[Any]:
-        """The pydantic model of its table. It has the key ``type``."""
+        """The pydantic model of its table, which has the key ``type``."""
         ...
 
     @property
@@ -384,14 +390,14 @@ class IdentityProvider(Protocol):
         ...
 
     def open(self, settings: Any, context: ProviderContext) -> Authenticator:
-        """Return the provider of one table; raise `ConfigurationError` for what is wrong in it.
+        """Return the provider of one table; raise `ConfigurationError` for faults in it.
 
         Called at load. It fetches nothing.
         """
         ...
 
     def lint(self, settings: Any, table: SettingsTable) -> Iterable[Finding]:
-        """Return what is weak in a table that loads, for `guardrail check`."""
+        """Return the findings about a table that loads, for `guardrail check`."""
         ...
 
 
@@ -408,12 +414,12 @@ class QuotaHit(Protocol):
 
     @property
     def key(self) -> str:
-        """The key of the counter: printable ASCII but for the values of its keys, no bound."""
+        """The key of the counter, of any length; printable ASCII except for values in it."""
         ...
 
     @property
     def limit(self) -> int:
-        """The most that a window holds."""
+        """The limit of one window."""
         ...
 
     @property
@@ -423,14 +429,15 @@ class QuotaHit(Protocol):
 
     @property
     def amount(self) -> int:
-        """What the call takes."""
+        """The amount that the call takes."""
         ...
 
 
 class QuotaStoreError(Exception):
     """Raised by a store that can't count: the call is denied with ``store_unavailable``.
 
-    The message says what is wrong and what to do, for the caller: no address, no password.
+    The caller sees the message. It says what is wrong and what to do, without an address or a
+    password.
     """
 
 
@@ -441,42 +448,42 @@ class QuotaCounters(Protocol):
         """Take every hit, or none.
 
         Arguments:
-            hits: what one call takes; the keys differ.
-            taken: where all are taken, gets one object for each hit, in order, by which
-                `give_back` returns it.
+            hits: what one call takes; their keys differ.
+            taken: if all are taken, one object per hit is added, in order, for `give_back`.
 
         Returns:
-            For each hit the seconds until it fits by itself, in order: 0.0 where it fits now,
-            infinity where it never fits. All are 0.0 exactly where all were taken.
+            For each hit, in order, the seconds until it fits by itself: 0.0 if it fits now,
+            infinity if it never fits. All are 0.0 exactly if all were taken.
 
         Raises:
-            QuotaStoreError: where the store can't count. Nothing may be taken then.
+            QuotaStoreError: if the store can't count. Then nothing may be taken.
         """
         ...
 
     def give_back(self, taken: Any) -> None:
-        """Return one hit to its counter, as far as it still counts.
+        """Return one hit to its counter, unless its window has ended.
 
-        Called at most once for each object in ``taken``, where the input of a call is refused
-        after the call took from the store. What it raises is ignored: the hit stays taken.
+        Called at most once for each object in ``taken``, if the input of a call is rejected after
+        the call took from the store. Exceptions are ignored: then the hit stays taken. If a call to
+        the store can block, it runs outside of the event loop, as `acquire_all` does.
         """
         ...
 
 
 class QuotaStore(Protocol):
-    """One kind of quota store: where the counters of ``@quota`` are kept.
+    """One kind of quota store, which has the counters of ``@quota``.
 
     `guardrail.extensions.QuotaStoreBase` has the defaults.
     """
 
     @property
     def name(self) -> str:
-        """The name by which ``store = "NAME"`` in ``[quota]`` chooses it."""
+        """The name of the store in ``store = "NAME"`` of ``[quota]``."""
         ...
 
     @property
     def settings(self) -> type[Any] | None:
-        """The pydantic model of the ``[quota]`` table; ``None`` where it has no keys of its own.
+        """The pydantic model of the ``[quota]`` table; ``None`` if it has no keys of its own.
 
         A subclass of `guardrail.extensions.QuotaStoreSettings`.
         """
@@ -484,24 +491,24 @@ class QuotaStore(Protocol):
 
     @property
     def strategies(self) -> frozenset[str]:
-        """The strategies that it counts by, of ``fixed``, ``moving`` and ``sliding``."""
+        """The strategies that it supports, of ``fixed``, ``moving`` and ``sliding``."""
         ...
 
     @property
     def is_shared(self) -> bool:
-        """Whether several processes count together, and counters outlive a process."""
+        """Whether several processes share the counters, which then outlive a process."""
         ...
 
     @property
     def waits(self) -> bool:
-        """Whether a call to it can wait, as on a network or a disk.
+        """Whether a call to it can block, as on a network or a disk.
 
-        Then the flow calls `acquire_all` off the event loop where the call is a coroutine's.
+        Then the flow calls it outside of the event loop in calls of coroutines.
         """
         ...
 
     def open(self, settings: Any, clock: Clock) -> QuotaCounters:
-        """Return the opened store. Connects to nothing: the first call does.
+        """Return the opened store. It connects in the first call, not here.
 
         Arguments:
             settings: the ``[quota]`` table, as the model of `settings`.
@@ -511,98 +518,99 @@ class QuotaStore(Protocol):
 
 
 class Sink(Protocol):
-    """Where records go. Called on the caller's thread; what it raises denies the call.
+    """Takes the records of calls, on the caller's thread; an exception in it denies the call.
 
     The defaults of its optional parts are those of `guardrail.extensions.SinkBase`.
 
-    A sink that has nothing to do around the model says so with ``frames = False`` on its
-    class. Then `enter` and `leave` are not called, and `end` gets ``None`` for a handle where
-    `begin` raised or was interrupted: such a sink can take any record. One that works later
-    has ``flush(timeout_s) -> bool``, which waits for the records that it was given before.
+    A sink that has no work around the model has ``frames = False`` on its class. Then `enter` and
+    `leave` are not called, and `end` gets ``None`` as the handle if `begin` raised or was
+    interrupted, so the sink must take any record. A sink that stores records later has
+    ``flush(timeout_s) -> bool``, which waits until the earlier records are stored.
 
     A sink that must know of a call before its model runs has ``intents = True`` and ``admit(handle,
-    record) -> BlockingStep | None``, called once per admitted call with a record whose outcome is
-    ``admitted``; what it raises denies the call. It and `end` may hand back a `BlockingStep`: then
-    the model does not run, or its result does not leave, before that is over.
+    record) -> BlockingStep | None``. It is called once per admitted call, with a record whose
+    outcome is ``admitted``; an exception in it denies the call. `admit` and `end` may return a
+    `BlockingStep`; the model runs, or its result leaves, only after this step.
     """
 
     def begin(self, guard: str, action: str, function: str) -> Any:
-        """A call begins: return whatever the other three need."""
+        """Called when a call begins; returns the handle for the other methods."""
         ...
 
     def enter(self, handle: Any) -> Any:
-        """The model is about to run in this context; return a token for `leave`."""
+        """Called before the model runs in this context; returns a token for `leave`."""
         ...
 
     def leave(self, handle: Any, token: Any) -> None:
-        """The model has returned, or yielded."""
+        """Called after the model has returned or yielded."""
         ...
 
     def end(self, handle: Any, record: Record) -> BlockingStep | None:
-        """The call has ended; take the record."""
+        """Called when the call has ended, with its record."""
         ...
 
 
-class Recording(Sink, Protocol):
-    """What the flow asks of the audit: a sink that says what it must be told of."""
+class RecordSink(Sink, Protocol):
+    """What the flow needs of the audit: a sink that declares which calls it needs."""
 
     @property
     def frames(self) -> bool:
-        """Whether `enter` and `leave` must stand around the model."""
+        """Whether `enter` and `leave` must be called around the model."""
         ...
 
     @property
     def intents(self) -> bool:
-        """Whether `admit` must stand before the model."""
+        """Whether `admit` must be called before the model."""
         ...
 
     def check(self, handle: Any) -> None:
-        """Raise `GuardUnavailable` where the call can't be recorded, as was seen at `begin`."""
+        """Raise `GuardUnavailable` if `begin` found that the call can't be recorded."""
         ...
 
     def admit(self, handle: Any, record: Record) -> BlockingStep | None:
-        """The model is about to run; take what is known of the call so far."""
+        """Called before the model runs, with the record of the call so far."""
         ...
 
 
-class Naming(Protocol):
-    """In which words the record names what a call was about. It must hold no payload."""
+class RecordNames(Protocol):
+    """Names the subjects of a call in its record, without any payload."""
 
     def principal(self, principal: Principal) -> str:
-        """Return the name of who calls: a keyed pseudonym, or the id where that was chosen."""
+        """Return the name of a principal: a keyed pseudonym, or the id if so configured."""
         ...
 
     def peer(self, peer: str) -> str:
-        """Return a pseudonym of where somebody calls from, such as of an address; or empty."""
+        """Return a pseudonym of the origin of a call, such as its address; or empty."""
         ...
 
     def resource(self, resource: Entity) -> str:
-        """Return the name of a thing: its id where the bundle knows it, else a pseudonym."""
+        """Return the name of a resource: its id if the bundle has it, else a pseudonym."""
         ...
 
     def facts(
         self, facts: Mapping[str, Mapping[str, FactValue]], noted: Mapping[str, FactValue],
         principal: Principal | None, action: Entity,
     ) -> tuple[tuple[str, FactValue], ...]:  # fmt: skip
-        """Return what is kept of the facts that policies read, of those noted, of the caller."""
+        """Return the recorded facts: those that policies read, noted ones, the caller's."""
         ...
 
     def input(self, view: View) -> str:
-        """Return the keyed digest of an input; empty where none is kept."""
+        """Return the keyed digest of an input; empty if none is recorded."""
         ...
 
     def output(self, output: Any) -> str:
-        """Return the keyed digest of what leaves; empty where none is kept."""
+        """Return the keyed digest of an output; empty if none is recorded."""
         ...
 
 
 @dataclass(frozen=True)
 class PendingObligations:
-    """What a decision demands of a call, made ready: found once, for all calls so decided.
+    """The obligations of a decision, computed once for all calls with this decision.
 
-    ``admits`` is met before the model, ``releases`` on its output, in this order; each pair
-    is an obligation and its type. ``names`` are those of all, ``demands`` a short digest of what
-    each of them demands, and ``errors`` the policies that erred, as the record has them.
+    ``admits`` are met before the model, and ``releases`` on its output, in this order; each item
+    is an obligation type and an obligation. ``names`` are the names of all obligations,
+    ``demands`` a short digest of each demand, and ``errors`` the policies that erred, as in the
+    record. ``releases_block`` is true if one of ``releases`` blocks.
     """
 
     admits: tuple[tuple[ObligationType, Obligation], ...] = ()
@@ -610,16 +618,17 @@ class PendingObligations:
     names: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     demands: tuple[str, ...] = ()
+    releases_block: bool = False
 
 
 NOTHING_PENDING: Final = PendingObligations()
 
 
-class Answering:
-    """What the flow asks of the policies' answer, as `guardrail.policy.Answer` has it.
+class PolicyAnswer:
+    """What the flow needs of an answer of the policies: see `guardrail.policy.Answer`.
 
-    ``pending`` is what the decision demands; ``cached`` says that an equal question had been
-    answered before.
+    ``pending`` are the obligations of the decision; ``cached`` tells whether the decision came from
+    the cache.
     """
 
     __slots__ = ("cached", "decision", "pending")
@@ -630,62 +639,70 @@ class Answering:
         self.cached = cached
 
     def value_of(self, path: Path) -> FactValue:
-        """Return the value at a path that an annotation reads; `LookupError` where absent."""
+        """Return the value at a path that an annotation reads; `LookupError` if absent."""
         raise NotImplementedError
 
 
-class Asking:
-    """What the flow asks of a question, as `guardrail.policy.Question` has it.
+class PolicyQuestion:
+    """What the flow needs of a question to the policies: see `guardrail.policy.Question`.
 
-    ``refusal`` is the denial where no fact could change it; ``wants`` are the fact sources to
-    ask, each with the names that are read.
+    ``refusal`` is the denial if no fact can change it; ``wants`` are the fact sources to compute,
+    each with the names that are read; ``blocking`` are the namespaces of those that block.
     """
 
-    __slots__ = ("refusal", "wants")
+    __slots__ = ("blocking", "refusal", "wants")
 
     def __init__(
         self,
         refusal: Decision | None,
         wants: tuple[tuple[FactSource, frozenset[str]], ...],
+        blocking: frozenset[str] = frozenset(),
     ) -> None:
         self.refusal = refusal
         self.wants = wants
+        self.blocking = blocking
 
-    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
-        """Return the answer on these facts."""
+    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> PolicyAnswer:
+        """Return the answer for some facts."""
         raise NotImplementedError
 
 
-class Deciding(Protocol):
-    """What the flow asks of a snapshot (`guardrail.policy.Snapshot`)."""
+class DecisionPort(Protocol):
+    """What the flow needs of a snapshot: see `guardrail.policy.Snapshot`."""
 
     name: str
     version: str
     revision: str
 
-    def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:
-        """Check who, what and on what."""
+    def ask(self, principal: Principal, action: Entity, resource: Entity) -> PolicyQuestion:
+        """Return the question of a call: its principal, action and resource, without facts."""
         ...
 
 
-class Shadowing(Deciding, Protocol):
-    """What the flow asks of a shadow (`guardrail.policy.Shadow`): policies that only look on."""
+class ShadowPort(DecisionPort, Protocol):
+    """What the flow needs of policies that are not enforced: see `guardrail.policy.Shadow`."""
 
-    asked: int
+    questions: int
+
+    def ask_blocking(
+        self, principal: Principal, action: Entity, resource: Entity
+    ) -> PolicyQuestion | None:
+        """Return what `ask` returns, if computing its facts blocks; else ``None``."""
+        ...
 
     def compare(self, live: Decision, other: Decision) -> tuple[tuple[str, int], ...]:
-        """Return in what the shadow's decision is another one, as a record counts it."""
+        """Return the differences of the shadow's decision, as a record counts them."""
         ...
 
 
 class Runtime:
-    """What `guardrail.guard` hands the flow: one port to each room.
+    """What the calls of one bundle need: the flow's ports to the other packages.
 
-    ``identify`` returns the current identity at a time or raises `NotAuthenticated`; ``take_view``
-    looks at an input once or raises `ObligationNotMet`; ``now`` and ``elapsed`` are the clock's.
-    ``naming`` is ``None`` where no sink keeps names, ``shadow`` where nothing looks on.
-    ``digest_of`` tells whether an input has changed; ``checks_again`` is false where nothing stops
-    a call.
+    ``identify`` returns the identity at a time or raises `NotAuthenticated`. ``take_view`` reads an
+    input once or raises `ObligationNotMet`. ``now`` and ``elapsed`` are those of the clock.
+    ``naming`` is ``None`` if no sink records names, and ``shadow`` if there are no shadow policies.
+    ``digest_of`` shows whether an input has changed. ``checks_again`` is false if denials are
+    not enforced, as in tests that override the guard.
     """
 
     __slots__ = (
@@ -696,16 +713,16 @@ class Runtime:
     def __init__(
         self,
         *,
-        snapshot: Deciding,
+        snapshot: DecisionPort,
         identify: Callable[[float], Identity],
         take_view: Callable[[Any, str], View],
-        sink: Recording,
+        sink: RecordSink,
         clock: Clock,
         new_id: Callable[[], str],
         backend: str,
         digest_of: Callable[[View], str] | None = None,
-        naming: Naming | None = None,
-        shadow: Shadowing | None = None,
+        naming: RecordNames | None = None,
+        shadow: ShadowPort | None = None,
     ) -> None:
         self.snapshot = snapshot
         self.shadow = shadow
@@ -729,12 +746,12 @@ class Runtime:
 R = TypeVar("R", bound=Runtime)
 
 
-class Serving(Generic[R]):
-    """What serves the calls that begin now: the one reference that a reload swaps.
+class RuntimeReference(Generic[R]):
+    """The reference to the runtime of new calls, which a reload replaces.
 
-    A call reads ``runtime`` once, at its start, and ends on what it found there. Storing an
-    attribute is one step under threads: whoever reads gets the old rooms or the new ones,
-    whole, and after the store has returned nobody gets the old ones any more.
+    A call reads ``runtime`` once, at its start, and uses it until its end. Storing an attribute is
+    atomic: each thread reads either the old runtime or the new one, and after the store only the
+    new one.
     """
 
     __slots__ = ("runtime",)
@@ -743,21 +760,21 @@ class Serving(Generic[R]):
         self.runtime = runtime
 
 
-class Served(Protocol):
-    """What the flow asks of a `Serving`, whatever else its rooms have."""
+class RuntimeSource(Protocol):
+    """What the flow needs of a `RuntimeReference`."""
 
     @property
     def runtime(self) -> Runtime:
-        """The rooms for a call that begins now."""
+        """The runtime for a call that begins now."""
         ...
 
 
 class Target:
-    """What is constant over all calls of one protected function, reloads included.
+    """What is constant over all calls of one protected function, also across reloads.
 
     ``resource``, ``principal`` and ``facts`` may be callables of the call's arguments.
-    ``input_name`` is the guarded parameter, ``""`` where there is none. ``streams`` says
-    that items leave one by one, so that no obligation can work on the output as a whole.
+    ``input_name`` is the guarded parameter, ``""`` if there is none. ``streams`` tells whether
+    items leave one by one, so that no obligation can work on the output as a whole.
     """
 
     __slots__ = (
@@ -768,7 +785,7 @@ class Target:
     def __init__(
         self,
         *,
-        serving: Served,
+        serving: RuntimeSource,
         function: str,
         action: Entity,
         resource: Entity | Callable[..., Entity],

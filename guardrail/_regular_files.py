@@ -1,4 +1,4 @@
-"""Read files that a configuration names: regular files only, up to a size limit.
+"""Reads files that a configuration names: regular files only, up to a size limit.
 
 A path may name a pipe, on which a reader waits for ever, or a device, which never ends. So the kind
 of the file is checked before it is opened and again on the open file. Nothing here waits for a

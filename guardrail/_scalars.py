@@ -1,8 +1,8 @@
-"""Single values that are not JSON but are accepted: numpy's scalars, times, decimals.
+"""Reads single values that are not JSON but are accepted: numpy scalars, times and decimals.
 
-They are recognised by their exact type and read without running their own code. A datetime without
-a zone, NaN and infinite decimals, and zones of unknown classes are not accepted, because they can't
-be compared with a bound. Facts, the view of an input and the audit use this.
+Facts, the view of an input and the audit use this. The values are recognised by their exact type,
+and none of their own code runs. A datetime without a zone, NaN and infinite decimals, and zones of
+unknown classes are not accepted, because they can't be compared with a bound.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-#: Integers with more digits are no useful decimals, and take long to write.
+#: The most digits of a decimal: writing more takes long.
 _LIMIT_DIGITS: Final = 300
-#: Immutable types of Python, which run no foreign code except that of their time zone. By identity,
-#: as all types here: the metaclass of a type may claim that it equals any other.
+#: Immutable types of Python, which run no foreign code except that of their time zone. All types
+#: here are compared by identity, because a metaclass may claim that its type equals any other.
 _OWN: Final = frozenset(map(id, (Decimal, datetime, date, timedelta)))
 #: Types of time zones whose answers never change.
 _ZONES: Final = frozenset(map(id, (timezone, ZoneInfo)))
@@ -74,11 +74,11 @@ def advice(kind: type) -> str:
 
 
 def as_json(value: Any) -> Any:
-    """Return nested plain data with times as JSON has them, as text, and durations in seconds.
+    """Return nested plain data as JSON: times become texts, and durations numbers of seconds.
 
-    A decimal is the integer or the float that it is exactly. Else it stays, and is no JSON: the
-    nearest float may lie on the other side of a bound.
-    The data nests no deeper than a view's bounds allow.
+    A decimal becomes the integer or the float that equals it exactly. Any other decimal stays, and
+    is not JSON, because the nearest float may lie on the other side of a bound.
+    The data must not nest deeper than the bounds of a view allow.
     """
     kind = type(value)
     if kind is dict:
@@ -93,7 +93,7 @@ def as_json(value: Any) -> Any:
 
 
 def _number(value: Decimal) -> Any:
-    """Return a finite decimal as JSON has it, where that is exact; else as it is."""
+    """Return a finite decimal as an integer or a float if that is exact; else unchanged."""
     if value.adjusted() > _LIMIT_DIGITS:
         return value
     whole = int(value)

@@ -9,10 +9,11 @@ whatever could still become part of a match; the outlet releases the rest at the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from guardrail._hooks import Carrier, TextFilter, carrier_of, stream_of
-from guardrail._ports import ObligationContext, ObligationNotMet, ObligationType
+from guardrail._ports import BlockingStep, ObligationContext, ObligationNotMet, ObligationType
 from guardrail._type_names import a_type
 from guardrail.values import Obligation
 
@@ -26,7 +27,7 @@ __all__ = [
     "open_outlet",
 ]
 
-#: Items without a text that wait for the text before them.
+#: The most items without a text that wait for the text before them.
 LIMIT_WAITING: Final = 16
 
 
@@ -39,8 +40,8 @@ class PlainText:
         """Return the item."""
         if type(item) is not str:
             raise ObligationNotMet(
-                f"The stream is filtered as text, and an item is {a_type(item)}. Yield "
-                "text, or say in an output spec where it stands (`chunk`).",
+                f"The stream is filtered as text, but an item is {a_type(item)}. Yield text, or "
+                "name the place of the text in an output spec (`chunk`).",
                 code="output_blocked",
             )
         return item
@@ -54,10 +55,10 @@ PLAIN_TEXT: Final = PlainText()
 
 
 class Outlet:
-    """What the items of one call pass through, in the order of its obligations.
+    """Passes the items of one call through its filters, in the order of the obligations.
 
     Arguments:
-        carrier: where in an item the text stands.
+        carrier: finds and replaces the text in an item.
         filters: each filter, with the policies that demand it.
     """
 
@@ -68,42 +69,88 @@ class Outlet:
     ) -> None:
         self._carrier = carrier
         self._filters = filters
-        self._last: Any = None  # the item that carried the last text, for what comes at the end
-        self._waiting: list[Any] = []  # items without text that came after it
+        self._last: Any = (
+            None  # the item of the last text, for the text that is released at the end
+        )
+        self._waiting: list[Any] = []  # later items without a text
 
     def pass_on(self, item: Any) -> Sequence[Any]:
-        """Return what leaves now that this item has come; nothing where all is held back.
+        """Return the items that leave now; empty if everything is held back.
 
-        An item without a text, such as the one that says why a model stopped, waits for the
-        text that came before it: a few of them, for as long as no other text comes.
+        An item without a text, such as the one with the reason why a model stopped, waits until
+        the text before it has left. Only a few such items may wait.
         """
         text = self._carrier.text_of(item)
         if text is None:
-            if self._last is None:
-                return (item,)
-            self._waiting.append(item)
-            return (self._waiting.pop(0),) if len(self._waiting) > LIMIT_WAITING else ()
+            return self._without_text(item)
         self._last = item
+        return self._carry(item, self._filter(text))
+
+    def pass_on_later(self, item: Any) -> Sequence[Any] | BlockingStep:
+        """Return what `pass_on` returns, or the step that filters the text and returns it.
+
+        The filters read the text only. An item that was changed meanwhile is blocked.
+        """
+        text = self._carrier.text_of(item)
+        if text is None:
+            return self._without_text(item)
+        self._last = item
+        return BlockingStep(partial(self._filter, text), partial(self._carry_same, item, text))
+
+    def finish(self) -> Sequence[Any]:
+        """Return the items that leave at the end, with the text that the filters held back."""
+        rest: Sequence[Any] = self._carry_rest(self._close())
+        return rest
+
+    def finish_later(self) -> BlockingStep:
+        """Return the step that does what `finish` does."""
+        return BlockingStep(self._close, self._carry_rest)
+
+    def _without_text(self, item: Any) -> Sequence[Any]:
+        """Return what leaves when an item without a text has come."""
+        if self._last is None:
+            return (item,)
+        self._waiting.append(item)
+        return (self._waiting.pop(0),) if len(self._waiting) > LIMIT_WAITING else ()
+
+    def _filter(self, text: str) -> str:
         for stage, policies in self._filters:
             text = _blamed(policies, stage.feed, text)
+        return text
+
+    def _carry(self, item: Any, text: str) -> Sequence[Any]:
+        """Return an item with its filtered text, after the items that wait."""
         if not text and type(item) is str:
             return ()
         waiting, self._waiting = self._waiting, []
         return (*waiting, self._carrier.with_text(item, text))
 
-    def finish(self) -> Sequence[Any]:
-        """Return what leaves at the end: the text that the filters held back."""
+    def _carry_same(self, item: Any, before: str, text: str) -> Any:
+        """Return what `_carry` returns, if the item still has the text that was filtered."""
+        if self._carrier.text_of(item) != before:
+            raise ObligationNotMet(
+                "An item of the stream was changed while its text was checked. Yield a new object "
+                "for each item.",
+                code="output_blocked",
+            )
+        return self._carry(item, text)
+
+    def _close(self) -> str:
+        """Return the text that the filters held back."""
         text = ""
         for stage, policies in self._filters:
             if text:
                 text = _blamed(policies, stage.feed, text)
             text += _blamed(policies, stage.close)
+        return text
+
+    def _carry_rest(self, text: str) -> Any:
         rest = (self._carrier.with_text(self._last, text),) if text else ()
         return (*rest, *self._waiting)
 
 
 def _blamed(policies: tuple[str, ...], step: Any, *arguments: Any) -> Any:
-    """Do a filter's step; what it refuses, its policies have refused."""
+    """Call a filter; if it rejects the text, name its policies in the denial."""
     try:
         return step(*arguments)
     except ObligationNotMet as unmet:
@@ -119,7 +166,7 @@ def can_stream(kind: ObligationType) -> bool:
 def open_outlet(
     releases: Sequence[tuple[ObligationType, Obligation]], context: ObligationContext
 ) -> Outlet:
-    """Return the outlet of a call whose obligations can all stream."""
+    """Return the outlet of a call; all its obligations must support streams."""
     carrier: Carrier = PLAIN_TEXT
     filters: list[tuple[TextFilter, tuple[str, ...]]] = []
     for kind, held in releases:

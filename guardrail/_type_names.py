@@ -1,7 +1,7 @@
-"""The names of classes in messages and records: only those that a module defines.
+"""Names classes in messages and records, without showing a name that may be data.
 
 A class that is made at run time, as by `type(text, ...)`, may have data of a caller as its name.
-So a class is named only where its module holds it under that name; any other is "an object".
+So a class is named only if its module has it under that name; any other is "an object".
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
-#: What a class is called whose name may hold data.
+#: The name of a class whose own name may be data.
 UNNAMED: Final = "an object"
 _LIMIT_NAME: Final = 64
-#: The flag of classes that are made at run time. A class of compiled code that lacks it has a name
-#: from the source (``NoneType``, ``generator``), though its module may not hold it.
+#: The flag of classes that are made at run time. A compiled class without it has a name from the
+#: source (``NoneType``, ``generator``), even if its module does not have it.
 _HEAP_TYPE: Final = 1 << 9
 
-#: Attributes of classes, read past the metaclass, which may have code of its own.
+#: Attributes of classes, read without the metaclass, which may run its own code.
 _TYPE: Final[Mapping[str, Any]] = type.__dict__
 
 
 def type_name(value: Any) -> str:
-    """Return the name of a value's class, or "an object" where the name may hold data."""
+    """Return the name of a value's class, or "an object" if the name may be data."""
     return class_name(type(value))
 
 
@@ -33,7 +33,7 @@ def a_type(value: Any) -> str:
 
 
 def class_name(kind: type) -> str:
-    """Return the name of a class, or "an object" where the name may hold data."""
+    """Return the name of a class, or "an object" if the name may be data."""
     name: str = _TYPE["__name__"].__get__(kind)
     if not name.isidentifier() or len(name) > _LIMIT_NAME:
         return UNNAMED
@@ -43,7 +43,7 @@ def class_name(kind: type) -> str:
 
 
 def _is_held(kind: type) -> bool:
-    """Tell whether a class is what its module holds under its qualified name."""
+    """Tell whether a class is the one that its module has under its qualified name."""
     module = _TYPE["__dict__"].__get__(kind).get("__module__")
     found: Any = sys.modules.get(module) if type(module) is str else None
     qualname: str = _TYPE["__qualname__"].__get__(kind)

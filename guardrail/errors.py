@@ -1,4 +1,4 @@
-"""All exceptions that leave guardrail, and the faults and findings about a bundle.
+"""Defines the exceptions that guardrail raises, and the faults and findings about a bundle.
 
 A message says what was expected, what arrived (type and path) and what to do. It never contains
 the value. Match on the class or on ``code``; texts may change in any release.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-#: The codes of findings: what `check` says of a bundle that loads, and `[check] allow` accepts.
+#: The codes of findings, which `guardrail check` reports and `[check] allow` accepts.
 FINDINGS: Final = frozenset(
     (
         "GR501", "GR502", "GR503", "GR504", "GR505", "GR506", "GR507", "GR508", "GR509", "GR510",
@@ -65,7 +65,7 @@ class Finding:
 
     def __post_init__(self) -> None:
         if self.code not in FINDINGS:
-            raise ValueError(f"{self.code} is no code of a finding: an error is never accepted")
+            raise ValueError(f"{self.code} is not the code of a finding")
 
     def __str__(self) -> str:
         return f"{self.place} {self.code} {self.message}"

@@ -8,7 +8,7 @@
 - a kind of findings: `DetectorKind`; ``detectors=[...]``, or ``[detectors.NAME] plugin``
 - a quota store: `QuotaStore`, `QuotaStoreBase`; ``quota_store=...``, or ``[extensions] stores``
 
-A plug-in is one object. The protocol says what it must have; the base class of the same name has
+A plug-in is one object. The protocol states what it must have; the base class of the same name has
 the defaults, and documents the optional parts. ``docs/extending.md`` has an example of each;
 `guardrail.testing.contracts` has a suite of tests for each.
 """

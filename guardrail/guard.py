@@ -1,7 +1,7 @@
 """`Guard`: the object that enforces one bundle, and the only one that an application calls.
 
-It loads the bundle and hands each call to `guardrail.runtime`, which makes the decision. All state
-of the bundle hangs on one reference, so a reload replaces it in one step.
+It loads the bundle and passes each call to `guardrail.runtime`, which makes the decision. All state
+of the bundle is behind one reference, so that a reload replaces it in one step.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from guardrail._ports import (
     IdentityProvider,
     ObligationType,
     QuotaStore,
-    Serving,
+    RuntimeReference,
     Sink,
     SystemClock,
     Target,
@@ -32,7 +32,7 @@ from guardrail.runtime.drivers import Enforcement
 from guardrail.runtime.wrapper import ProtectDecorator, guarded_parameter, wrap
 from guardrail.values import AUTO, Auto, Decision, Entity, FactValue, Peer, Principal
 
-if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not with the package
+if TYPE_CHECKING:  # the first guard imports the modules that load a bundle, not the package
     from pydantic import BaseModel
 
     from guardrail.audit import FanOut, Journal
@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # what loads a bundle is imported by the first guard, not wit
     from guardrail.identity import ActingAs
     from guardrail.policy import Snapshot
 
-#: ``context.app`` of a request that has none.
+#: The ``context.app`` of a request without application facts.
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -93,9 +93,11 @@ class Guard:
         self._origin = origin
         self._reloading = threading.Lock()
         self._revocations = Revocations()
-        # The very object is compared: one of our own is nobody else's.
+        # Groups are compared by identity, so a new object belongs to this guard only.
         self._group: object = object() if identity_group is None else sys.intern(identity_group)
-        self._serving: Serving[BundleRuntime] = Serving(self._make_runtime(bundle))
+        self._serving: RuntimeReference[BundleRuntime] = RuntimeReference(
+            self._make_runtime(bundle)
+        )
 
     def _make_runtime(self, bundle: Bundle) -> BundleRuntime:
         from guardrail.bundle.assembly import BundleRuntime
@@ -115,7 +117,7 @@ class Guard:
             journal=self._journal,
         )
         shadow = runtime.shadow
-        self._metrics.observe_shadow(None if shadow is None else lambda: shadow.asked)
+        self._metrics.observe_shadow(None if shadow is None else lambda: shadow.questions)
         return runtime
 
     @classmethod
@@ -140,29 +142,29 @@ class Guard:
 
         Arguments:
             path: the folder that holds ``guardrail.toml``.
-            clock: the one clock of everything; the machine's by default.
-            sinks: where records go beside the journal; one OpenTelemetry span per call by
+            clock: the clock of all parts of the guard; the machine's by default.
+            sinks: the sinks of records besides the journal; one OpenTelemetry span per call by
                 default.
             tracer_provider: the tracer provider of the spans; the global one by default.
             facts: the application's own fact sources, beside the standard ones.
             obligations: its own obligation types.
-            models: its own pydantic models: ``@input("NAME")`` validates the input with the one
-                of this name, strictly. The function gets the input as it was passed.
+            models: its own pydantic models: ``@input("NAME")`` validates the input strictly with
+                the model of this name. The function gets the input as it was passed.
             providers: its own kinds of identity providers, beside the standard ones: a table
                 ``[identity.NAME]`` chooses one by its ``type``.
             quota_store: its own quota store, which ``[quota]`` must choose by its name.
-            detectors: its own kinds of findings that code finds, such as a model: see
+            detectors: its own detectors, such as a model: see
                 `guardrail.detectors.DetectorKind`.
             journal: the folder of the journal; by default the one that ``[audit]`` names;
-                ``None`` for no journal in any case, for tests.
-            shadow: the folder of a second bundle, whose policies are evaluated too. Their
+                ``None`` for no journal, for tests.
+            shadow: the folder of a second bundle, whose policies are evaluated, too. Their
                 decisions are not enforced; differences are recorded.
             identity_group: a name that several guards of this process share. They accept the
                 identities that one of them has verified. By default, another guard does not see
                 the identities of this one.
 
         Raises:
-            ConfigurationError: with every fault of the bundle, each with file and line.
+            ConfigurationError: with all faults of the bundle, each with file and line.
         """
         from guardrail.bundle.reload import Origin
 
@@ -239,7 +241,7 @@ class Guard:
                 origin,
                 self._serving.runtime.bundle,
                 swap=self._swap,
-                count=self._metrics.reloaded,
+                count=self._metrics.count_reload,
                 timeout_s=timeout_s,
                 python=python,
             )
@@ -268,7 +270,8 @@ class Guard:
     def _require_origin(self) -> Origin:
         if self._origin is None:
             raise ConfigurationError(
-                "Only a guard that `Guard.from_dir` made has a folder to read."
+                "The guard was not made by Guard.from_dir, so it has no folder to read. Make it "
+                "with Guard.from_dir."
             )
         return self._origin
 
@@ -279,7 +282,7 @@ class Guard:
             self._trail, self._journal = self._open_trail(bundle)
         self._serving.runtime = self._make_runtime(bundle)
         if before is not None:
-            before.close()  # a call that began on it begins another segment of it for its end
+            before.close()  # a call that began before opens another segment for its end
 
     def __enter__(self) -> Guard:
         return self
@@ -288,7 +291,7 @@ class Guard:
         self.close()
 
     def close(self) -> None:
-        """Make the spans that are deferred, and close the file of the journal.
+        """Create the deferred spans, and close the file of the journal.
 
         The end of a ``with`` block, ``with Guard.from_dir(...) as guard:``, and the end of the
         process do the same. The journal's file is also closed when the guard is garbage collected.
@@ -301,8 +304,8 @@ class Guard:
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until all calls that have ended are in the sinks.
 
-        Only deferred spans (``[audit] spans = "deferred"``) make it wait. Afterwards, the tracer
-        provider has them, whose own ``force_flush`` exports them.
+        It waits only for deferred spans (``[audit] spans = "deferred"``). The tracer provider then
+        has them, and its own ``force_flush`` exports them.
 
         Arguments:
             timeout_s: seconds to wait at most.
@@ -357,11 +360,11 @@ class Guard:
 
         Raises:
             ConfigurationError: at decoration, if the function can't be wrapped, if the schema
-                does not declare the action, or if the policies demand what the output can't
-                meet, by its spec or by the function's return type: for example, a masked field
+                does not declare the action, or if an obligation of the policies can't apply to the
+                output, by its spec or by the function's return type: for example, a masked field
                 that the output can't have.
         """
-        from guardrail.obligations import unfit, unfit_for
+        from guardrail.obligations import impossible_by_return_type, impossible_by_specs
 
         _check_facts("protect", facts)
         if principal is not None and not isinstance(principal, Principal):
@@ -372,15 +375,17 @@ class Guard:
         snapshot = self._snapshot
         if action_uid not in snapshot.schema.actions:
             known = ", ".join(sorted(str(known) for known in snapshot.plans))
-            raise ConfigurationError(f"The schema declares no {action_uid}; it has {known}.")
+            raise ConfigurationError(
+                f"The schema does not declare {action_uid}. Use one of its actions: {known}."
+            )
         demands, types = snapshot.demands_on(action_uid), snapshot.obligations
-        complaint = unfit(demands, types)
+        complaint = impossible_by_specs(demands, types)
         if complaint:
             raise ConfigurationError(complaint)
         thing = self.parse_uid(resource) if isinstance(resource, str) else resource
 
         def make_target(function: Callable[..., Any], streams: bool) -> Target:
-            complaint = "" if streams else unfit_for(function, demands, types)
+            complaint = "" if streams else impossible_by_return_type(function, demands, types)
             if complaint:
                 raise ConfigurationError(complaint)
             return Target(
@@ -467,7 +472,10 @@ class Guard:
         chain = (certificate,) if isinstance(certificate, bytes) else tuple(certificate or ())
         brought = token is not None or bool(chain)
         if (principal is None) != brought:
-            raise TypeError("acting_as takes either a Principal, or token= and certificate=")
+            raise TypeError(
+                "acting_as needs either a Principal or a credential. Pass a Principal, or token= "
+                "or certificate= or both"
+            )
         runtime = self._serving.runtime
         if principal is None:
             return runtime.act_under(Credentials(token, chain, peer, attestation))
@@ -478,9 +486,9 @@ class Guard:
     def record_refusal(self, denial: Denied, *, peer: Peer | None = None) -> None:
         """Record a failed authentication that happened before `acting_as` was entered.
 
-        For code that reads credentials, and finds a header that can't be read or a request
-        without one. `acting_as` records its own failures. At most ten failures a second are
-        recorded and logged; the others are counted.
+        Call it from code that reads credentials, for a header that can't be read or a request
+        without a credential. `acting_as` records its own failures. At most ten failures a second
+        are recorded and logged; the others are counted.
 
         Arguments:
             denial: the denial that the caller gets.
@@ -544,19 +552,20 @@ class Guard:
         ``entities.json`` must have it.
 
         Raises:
-            TypeError: where an argument is of another type.
+            TypeError: if an argument has another type.
         """
         _check_facts("decide", facts, takes_callables=False)
         _check_kind("decide", "principal", principal, (Principal, Entity), "a Principal or Entity")
         _check_kind("decide", "resource", resource, (str, Entity), "a uid or a Resource")
         entity = self.parse_uid(resource) if isinstance(resource, str) else resource
         question = self._snapshot.ask(principal, self._action(action), entity)
-        if facts is None or "app" not in facts:  # an empty record, as a call without any has
+        if facts is None or "app" not in facts:  # an empty record, as in a call without app facts
             facts = {"app": _NOTHING, **(facts or {})}
-        found = question.decide(facts).decision
+        decision = question.decide(facts).decision
         return Decision(
-            found.allowed, found.code, found.policies, found.obligations, found.errors,
-            found.reason, found.path, found.message, found.revision, self._new_id(),
+            decision.allowed, decision.code, decision.policies, decision.obligations,
+            decision.errors, decision.reason, decision.path, decision.message, decision.revision,
+            self._new_id(),
         )  # fmt: skip
 
     def describe(self, decision: Decision) -> dict[str, Any]:
@@ -566,7 +575,7 @@ class Guard:
     def parse_uid(self, text: str, place: Place | None = None) -> Entity:
         """Return the entity of a uid such as ``User::"clara"``, as Cedar reads it.
 
-        Raises `ConfigurationError`, at ``place`` where one is given, for any other text.
+        Raises `ConfigurationError` for any other text, with ``place`` if it is given.
         """
         try:
             return self._serving.runtime.read_uid(text)

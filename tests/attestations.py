@@ -59,7 +59,7 @@ class Service:
     def sign(self, claims: dict[str, Any]) -> str:
         return jwt.encode(claims, self._key, algorithm=self.algorithm, headers={"kid": MARK})
 
-    def opens(self, token: str, now: float) -> dict[str, Any]:
+    def check_signature_of(self, token: str, now: float) -> dict[str, Any]:
         """Check the signature, and nothing else."""
         self.opened += 1
         off = dict.fromkeys(("verify_exp", "verify_aud", "verify_iat", "verify_nbf"), False)
@@ -258,10 +258,12 @@ def settings(name: str, **changes: Any) -> TokenEvidenceSettings:
     return TokenEvidenceSettings.model_validate(given)
 
 
-def table(name: str, opens: Any, **changes: Any) -> EvidenceTable:
+def table(name: str, check_signature_of: Any, **changes: Any) -> EvidenceTable:
     chosen = settings(name, **changes)
     kind = {kind.name: kind for kind in FORMATS}[name]
-    return EvidenceTable(name, chosen, TokenAppraiser(chosen, format=kind, opens=opens))
+    return EvidenceTable(
+        name, chosen, TokenAppraiser(chosen, format=kind, check_signature_of=check_signature_of)
+    )
 
 
 def peer(

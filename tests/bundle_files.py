@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from guardrail._documents import Document, read_yaml
 from guardrail.audit import read_audit
-from guardrail.cli.io import authzen, question
+from guardrail.cli.io import authzen, request_document
 from guardrail.cli.io.file_schemas import schema_of
 from guardrail.cli.io.files import Files
 from guardrail.errors import ConfigurationError
@@ -387,7 +387,7 @@ def _request(data: Any) -> None:
     if authzen.is_authzen(document):
         authzen.read(document, parse=uid_at)
     else:
-        question.read_request(document, parse=uid_at)
+        request_document.read_request(document, parse=uid_at)
 
 
 _LOADERS = {

@@ -1,9 +1,9 @@
-"""The core: kernels over scalars and buffers, the entity uid, and records, each with a twin.
+"""The core: code that reads buffers, scalars and records on a call, compiled and in plain Python.
 
-Owns the choice between the two. Compiled, unless the environment sets ``GUARDRAIL_PURE``
-to anything but ``""`` or ``"0"``; an install without the compiled module and without that
-choice fails here, because a slower guard must be a choice and never an accident. Imports
-nothing of ours, and keeps nothing that it was handed.
+The compiled module is used unless the environment sets ``GUARDRAIL_PURE`` to anything but ``""`` or
+``"0"``. An install without the compiled module fails here unless that variable is set, so that
+nobody runs a slower guard by accident. This package imports nothing else of guardrail, and keeps no
+object that was passed to it.
 
 Internal: applications import nothing from here.
 """
@@ -70,11 +70,12 @@ else:
             measure_text,
             measure_views,
         )
-    except ModuleNotFoundError:  # a module that is there and does not load says so itself
+    except ModuleNotFoundError:  # a module that exists and fails to load raises its own error
         raise ImportError(_NOT_BUILT) from None
 
-# What compiled rooms hold in C is compiled wherever they are: to them a twin is another class.
-# None of it judges a call. Where nothing is compiled, it is not either.
+# Compiled modules hold objects of these classes in C, so with them the compiled class is used
+# whatever GUARDRAIL_PURE says: the plain-Python class is a different type to C. None of these
+# classes decides anything about a call.
 try:
     from guardrail._core._gate import Gate
     from guardrail._core._layout import Layout, Run

@@ -1,7 +1,7 @@
-"""The checks of codes and of Python's own strings in a table's columns, compiled.
+"""Check columns of codes and of Python strings, compiled; `_codes_py` is the reference.
 
-Owns what `_codes_py.py` defines. Refuses to read past a dictionary, whatever the codes say, and
-to run code of an object's own: whatever is not exactly a string is not looked at.
+Invalid codes never cause a read outside of the dictionary. No code of an object runs: an object
+whose type is not exactly `str` is not read.
 """
 
 from cpython.buffer cimport PyBUF_RECORDS_RO, PyBUF_SIMPLE, PyBUF_WRITABLE
@@ -143,7 +143,7 @@ cdef inline bint is_missing(item, na):
 
 
 cdef inline bint is_unicode(item):
-    """Whether a string is free of lone surrogates."""
+    """Return whether a string is free of lone surrogates."""
     cdef Py_ssize_t i
     if PyUnicode_IS_ASCII(item) or PyUnicode_KIND(item) == 1:
         return True

@@ -1,7 +1,7 @@
-"""The checks of codes and of Python's own strings, in plain Python: the kernels' definition.
+"""Check columns of codes and of Python strings in plain Python: the reference for `_codes.pyx`.
 
-Owns `check_codes`, `check_objects` and `measure_objects` where ``GUARDRAIL_PURE=1`` chooses
-them. What all checks mean stands in `_column_py`.
+`check_codes`, `check_objects` and `measure_objects` are used with ``GUARDRAIL_PURE=1``.
+`_column_py` describes the arguments and results that all checks have in common.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from guardrail._core.terms import MALFORMED, NOT_LISTED, NOT_TEXT, NULL, OK, TOO
 def check_codes(
     codes: Any, validity: Any, offset: int, flags: Any, nullable: bool, minus_is_null: bool
 ) -> Verdict:
-    """Find the rows of a column of codes whose entry in the dictionary is bad.
+    """Find the rows of a column of dictionary codes whose entry is bad.
 
     Arguments:
-        codes: a buffer of one axis of integers, whatever its stride.
-        validity: Arrow's bitmap, or ``None``; see the module.
-        offset: the bitmap's bit of the first row.
-        flags: bytes, one per entry of the dictionary: its code, `OK` where it is good. A
-            row whose code has no entry is `MALFORMED`.
-        nullable: whether a row may be null. Where an entry is null, its flag says so.
-        minus_is_null: whether the code -1 says that the row is null.
+        codes: a buffer of integers with one axis and any stride.
+        validity: Arrow's bitmap, or ``None``; see `_column_py`.
+        offset: the index of the first row's bit in the bitmap.
+        flags: bytes, one per entry of the dictionary: its result code, `OK` if it is good. A row
+            whose code has no entry is `MALFORMED`.
+        nullable: whether a row may be null. The flag of a null entry says that it is null.
+        minus_is_null: whether the code -1 marks a null row.
     """
     numbers = read_numbers(codes)
     if numbers and isinstance(numbers[0], float):
@@ -54,15 +54,15 @@ def check_objects(
     """Find the rows of a column of Python strings that are null, too long or not allowed.
 
     Arguments:
-        values: a buffer of one axis of objects that can be iterated, such as a numpy array.
-        na: what says that a row is null, besides ``None``; where it is not ``None`` itself,
-            a float that is NaN says so too.
+        values: an iterable buffer of objects with one axis, such as a numpy array.
+        na: the value that marks a null row, besides ``None``. If it is not ``None``, a NaN float
+            marks one too.
         nullable: whether a row may be null.
         max_chars: the most characters of a row, or -1.
         choices: the texts that are allowed, or ``None`` for any.
-        flags: writable bytes, one per row, which get each row's code; or ``None``.
+        flags: writable bytes, one per row, to which each row's code is written; or ``None``.
 
-    What is neither null nor exactly a `str` free of lone surrogates is `NOT_TEXT`.
+    A value that is neither null nor exactly a `str` without lone surrogates is `NOT_TEXT`.
     """
 
     def judge(item: object) -> int:
@@ -84,8 +84,8 @@ def check_objects(
 def measure_objects(values: Any, na: object) -> tuple[int, int, int]:
     """Return ``(OK, 0, bytes)`` of Python strings, estimated from above as UTF-8.
 
-    Or ``(NOT_TEXT, index, 0)`` of the first that is neither null nor exactly a `str`; lone
-    surrogates are not looked for. See `check_objects` for the arguments.
+    If a value is neither null nor exactly a `str`, return ``(NOT_TEXT, index, 0)`` for the first
+    one. Lone surrogates are not detected. See `check_objects` for the arguments.
     """
     nbytes = 0
     for index, item in enumerate(_read_objects(values)):

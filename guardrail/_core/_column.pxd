@@ -1,4 +1,4 @@
-# What the checks of columns share: see `_column.pyx`.
+# The C declarations of `_column.pyx`, which the other checks of columns import.
 
 from cpython.buffer cimport Py_buffer
 from libc.stdint cimport uint8_t, uint64_t
@@ -16,7 +16,7 @@ cdef enum:
     NOT_TEXT = 7
     MALFORMED = 8
 
-    #: Rows that are screened before their verdict is looked at. A multiple of 64.
+    #: Rows that are screened before their verdict is read. A multiple of 64.
     TILE = 512
 
 

@@ -1,17 +1,16 @@
 # cython: cdivision=True
 # cdivision: every divisor below is a constant.
-"""The checks of a table's columns, compiled: one pass over each column's buffers.
+"""Check the numbers and the nulls of a table's columns, compiled; `_column_py` is the reference.
 
-Owns what `_column_py.py` defines: the checks of nulls and of numbers; and, in its ``.pxd``,
-what `_words.pyx` and `_codes.pyx` share with them. Refuses to read past a buffer, whatever
-offsets, codes and views say: these come with the data, and a file that was never validated
-may hold any.
+Each column's buffers are read in one pass. The ``.pxd`` has what `_words.pyx` and `_codes.pyx`
+share with this module. Offsets, codes and views come with the data, which may never have been
+validated; invalid ones never cause a read outside of a buffer.
 
-As in `_tensor.pyx` there are two loops: a screening that the compiler vectorises and that
-errs on the side of suspicion, and an exact one that decides whatever was not found clean,
-finds the first bad row and counts all. A column has one pair of bounds, which are converted
-once to the elements' own type, rounded inwards: both loops compare in that type, exactly.
-Measured by ``benchmarks/validation/tables.py``.
+As in `_tensor.pyx` there are two loops: a vectorised screening that may report a good column as
+doubtful, but never a bad one as good; and an exact loop that decides the doubtful ones, finds the
+first bad row and counts all bad rows. The bounds of a column are converted once to the type of
+its elements, rounded inwards, and both loops compare in that type, exactly. Measured by
+``benchmarks/validation/tables.py``.
 """
 
 import sys
@@ -160,7 +159,7 @@ def check_nulls(Py_ssize_t length, validity, Py_ssize_t offset, mask):
 cdef dispatched screen(
     const number *tile, number least, number most, Py_ssize_t width, bint *bad
 ) noexcept nogil:
-    """Tell whether any element is not surely within its bounds; NaN is not."""
+    """Return whether any element is not surely within its bounds; NaN is not."""
     # a flag as wide as an element, and no branch inside: so the compiler vectorises it
     cdef int8_t bad8 = 0
     cdef int16_t bad16 = 0
@@ -182,7 +181,7 @@ cdef dispatched screen(
 cdef dispatched screen_around_nan(
     const number *tile, number least, number most, Py_ssize_t width, bint *bad
 ) noexcept nogil:
-    """Tell whether any element but NaN is not within its bounds."""
+    """Return whether any element but NaN is not within its bounds."""
     cdef int32_t bad32 = 0
     cdef int64_t bad64 = 0
     cdef Py_ssize_t i
@@ -198,7 +197,7 @@ cdef dispatched screen_present(
     const number *tile, const uint8_t *absent, number least, number most, Py_ssize_t width,
     bint *bad,
 ) noexcept nogil:
-    """Tell whether any element that is not absent is not surely within its bounds."""
+    """Return whether any element that is not absent is not surely within its bounds."""
     cdef int8_t bad8 = 0
     cdef int16_t bad16 = 0
     cdef int32_t bad32 = 0
@@ -256,7 +255,7 @@ cdef bint is_clean(
     const number *values, Py_ssize_t length, const Nulls *nulls, number least, number most,
     const Demand *demand,
 ) noexcept nogil:
-    """Whether a contiguous column is surely good. False decides nothing."""
+    """Return whether a contiguous column is surely good. False decides nothing."""
     cdef uint8_t absent[TILE]
     cdef Py_ssize_t start = 0, width
     cdef bint bad = False, skips = (nulls.bits != NULL or nulls.mask != NULL)

@@ -1,14 +1,14 @@
-"""The checks of a table's columns in plain Python: the definition of the compiled kernels.
+"""Check the columns of a table in plain Python: the reference for `_column.pyx`.
 
-Owns `check_numbers` and `check_nulls` where ``GUARDRAIL_PURE=1`` chooses them, and what the
-checks of text (`_words_py`) and of codes (`_codes_py`) share with them. Refuses nothing that
-the compiled ones accept, and the other way round: same result, same error, same index.
+`check_numbers` and `check_nulls` are used with ``GUARDRAIL_PURE=1``; the checks of text
+(`_words_py`) and of codes (`_codes_py`) share the other functions. The compiled functions return
+the same results and raise the same errors.
 
-What all checks mean. A row is judged by the first rule that it breaks: its structure, its
-being null, then its value. They return ``(code, index, count)``: `OK`, 0 and 0, or else what
-is wrong with the first bad row, its index, and how many rows are bad. A bitmap of
-``validity`` is Arrow's: bit ``offset + row``, least significant first, is set where the row
-has a value; ``None`` says that all have.
+All checks share these rules. A row has the code of the first rule that it breaks: first its
+structure, then null, then its value. A check returns ``(code, index, count)``: the code and the
+index of the first bad row, and the number of bad rows; `OK`, 0 and 0 if there are none.
+``validity`` is a bitmap as Arrow has it: bit ``offset + row``, least significant first, is set if
+the row has a value; ``None`` means that all rows have one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any, Final, TypeAlias
 
 from guardrail._core.terms import ABOVE, BELOW, NOT_FINITE, NULL, OK, dtype_of, is_swapped
 
-#: What a check returns: the code and the index of the first bad row, and how many are bad.
+#: The result of a check: the code and the index of the first bad row, and how many are bad.
 Verdict: TypeAlias = tuple[int, int, int]
 
 _NUMBERS: Final = {
-    "bool": "B",  # as the byte it is: an array that claims to be bool may hold any byte
+    "bool": "B",  # read as its byte: an array of bools may hold any byte
     **{"float32": "f", "float64": "d"},
     **{"int8": "b", "int16": "h", "int32": "i", "int64": "q"},
     **{"uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q"},
@@ -45,23 +45,24 @@ def check_numbers(
     """Find the rows of a column of numbers that are null, not finite or out of bounds.
 
     Arguments:
-        values: a buffer of one axis, whatever its stride: bool, floats of 32 or 64 bits or
-            integers of 8 to 64. A bool is its byte.
-        validity: Arrow's bitmap, or ``None``; see the module.
-        offset: the bitmap's bit of the first row.
-        mask: bytes, one per row, not zero where the row is null; or ``None``.
-        low: the lower bound, inclusive; infinite where there is none. Comparisons are
-            exact: no number is rounded to the type of a bound.
-        high: the upper bound likewise.
-        finite: whether NaN and infinities are refused. NaN within bounds always is.
+        values: a buffer with one axis and any stride: bools, floats of 32 or 64 bits, or integers
+            of 8 to 64 bits. A bool is read as its byte.
+        validity: Arrow's bitmap, or ``None``; see above.
+        offset: the index of the first row's bit in the bitmap.
+        mask: bytes, one per row, not zero if the row is null; or ``None``.
+        low: the lower bound, inclusive; infinite for no bound. Comparisons are exact: no number is
+            rounded to the type of a bound.
+        high: the upper bound, likewise.
+        finite: whether NaN and infinities are bad. NaN is always bad if there is a bound.
         nullable: whether a row may be null.
-        nan_is_null: whether NaN says that the row is null; of int64, the least value, which
-            is numpy's NaT.
+        nan_is_null: whether NaN marks a null row; for int64, whether the least value does, which is
+            numpy's NaT.
 
     Raises:
-        TypeError: not a buffer of such numbers.
-        ValueError: more than one axis, bounds out of order or NaN, nulls for fewer rows.
-        BufferError: the exporter refuses a plain strided view.
+        TypeError: if it is not a buffer of such numbers.
+        ValueError: if there is more than one axis, the bounds are NaN or out of order, or the
+            bitmap or the mask has fewer rows.
+        BufferError: if the exporter provides no plain strided view.
     """
     if not low <= high:
         raise ValueError("expected bounds in order, and no NaN")
@@ -87,7 +88,7 @@ def check_numbers(
 
 
 def check_nulls(length: int, validity: Any, offset: int, mask: Any) -> Verdict:
-    """Find the rows that are null, of ``length``; see `check_numbers`."""
+    """Find the null rows of ``length`` rows; see `check_numbers`."""
     if length < 0:
         raise ValueError("expected a length of 0 or more")
     absent = absent_rows(length, validity, offset, mask)
@@ -95,7 +96,7 @@ def check_nulls(length: int, validity: Any, offset: int, mask: Any) -> Verdict:
 
 
 def verdict_of(codes: Iterable[int]) -> Verdict:
-    """Return what a check returns, of the codes of all rows."""
+    """Return the result of a check from the codes of all rows."""
     first, index, count = OK, 0, 0
     for row, code in enumerate(codes):
         if code != OK:
@@ -106,7 +107,7 @@ def verdict_of(codes: Iterable[int]) -> Verdict:
 
 
 def flagged(codes: Iterable[int], flags: Any, rows: int) -> Iterator[int]:
-    """Return the codes of all rows, and write each into the flags where there are any."""
+    """Yield the codes of all rows, and write each into ``flags`` if given."""
     if flags is None:
         yield from codes
         return
@@ -119,7 +120,7 @@ def flagged(codes: Iterable[int], flags: Any, rows: int) -> Iterator[int]:
 
 
 def read_numbers(values: Any) -> list[Any]:
-    """Return the numbers of a buffer of one axis."""
+    """Return the numbers of a buffer with one axis."""
     with memoryview(values) as view:
         if view.suboffsets:
             raise BufferError("expected a buffer without suboffsets")

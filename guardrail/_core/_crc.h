@@ -1,11 +1,11 @@
 /* CRC-32 (IEEE 802.3, reflected; RFC 1952), as `zlib.crc32` computes it.
 
-   Owns `guardrail_crc32`. A journal computes it over every entry before a call goes on, some 100
-   to 300 bytes at a time, where zlib's own costs more than all else about the append. By
-   carry-less multiplication where the machine has it (V. Gopal et al., "Fast CRC Computation for
-   Generic Polynomials Using PCLMULQDQ Instruction", Intel, 2009), eight tables elsewhere
-   (M. Kounavis and F. Berry, 2005); both are held to zlib by `tests/parity`. Reads the bytes that
-   it was given and nothing beside them. */
+   A journal calls `guardrail_crc32` for every entry before a call goes on, for some 100 to 300
+   bytes, where zlib's function would cost more than the rest of the append. It uses carry-less
+   multiplication if the machine has it (V. Gopal et al., "Fast CRC Computation for Generic
+   Polynomials Using PCLMULQDQ Instruction", Intel, 2009), and eight tables otherwise
+   (M. Kounavis and F. Berry, 2005); `tests/parity` compares both with zlib. It reads only the
+   bytes that it is given. */
 
 #ifndef GUARDRAIL_CRC_H
 #define GUARDRAIL_CRC_H

@@ -1,4 +1,4 @@
-"""The entity uid, compiled: see `_entity_py`, its definition."""
+"""The entity uid, compiled; `_entity_py` is the reference."""
 
 
 cdef str exact(text):
@@ -12,10 +12,10 @@ cdef str exact(text):
 cdef class Entity:
     """A Cedar entity uid as a value: ``Entity("Role", "clinician")``.
 
-    The only way in which a fact or an attribute can name an entity; a dict that looks
-    like one stays a record. Equal by uid, not by class: a `Resource` is the entity that it
-    names. Ordered by type, then by id. Both are exactly text: of a subclass, which may call
-    itself equal to what it is not, the text is taken.
+    A fact or an attribute can name an entity only by this class; a dict that looks like an entity
+    stays a record. Two entities are equal if their uids are, whatever their classes: a `Resource`
+    equals the entity that it names. Entities are ordered by type, then by id. Type and id are
+    exactly `str`: a subclass could override comparison, so its plain text is used.
 
     Raises `TypeError` for anything but text.
     """
@@ -25,7 +25,7 @@ cdef class Entity:
 
     __match_args__ = ("type", "id")
 
-    def __cinit__(self, type, id):  # once per object: what is made is never changed
+    def __cinit__(self, type, id):  # called once per object, so an entity never changes
         self.type = exact(type)
         self.id = exact(id)
 

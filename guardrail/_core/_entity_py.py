@@ -1,7 +1,7 @@
-"""The entity uid, in plain Python: the definition that the compiled one is held to.
+"""The entity uid in plain Python: the reference for `_entity.pyx`.
 
-Owns `Entity`. A uid is hashed and compared some thirty times for a principal that was never
-seen before (`benchmarks/decisions.py`); compiled, each costs a tenth.
+A uid is hashed and compared some thirty times for a new principal (`benchmarks/decisions.py`); the
+compiled class takes a tenth of the time.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, Self
 class Entity:
     """A Cedar entity uid as a value: ``Entity("Role", "clinician")``.
 
-    The only way in which a fact or an attribute can name an entity; a dict that looks
-    like one stays a record. Equal by uid, not by class: a `Resource` is the entity that it
-    names. Ordered by type, then by id. Both are exactly text: of a subclass, which may call
-    itself equal to what it is not, the text is taken.
+    A fact or an attribute can name an entity only by this class; a dict that looks like an entity
+    stays a record. Two entities are equal if their uids are, whatever their classes: a `Resource`
+    equals the entity that it names. Entities are ordered by type, then by id. Type and id are
+    exactly `str`: a subclass could override comparison, so its plain text is used.
 
     Raises `TypeError` for anything but text.
     """

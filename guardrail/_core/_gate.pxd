@@ -1,4 +1,4 @@
-"""What `journal` reaches without a lookup."""
+"""The C declarations of `_gate.pyx`, which compiled modules of the journal import."""
 
 from cpython.pythread cimport PyThread_type_lock
 

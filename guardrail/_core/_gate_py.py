@@ -1,4 +1,4 @@
-"""A lock that knows who holds it, in plain Python: what the compiled one is held to."""
+"""A lock that knows which thread holds it, in plain Python: the reference for `_gate.pyx`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 
 
 class Gate:
-    """Lets one thread through at a time, and none twice."""
+    """A lock that a thread which already holds it can't enter again."""
 
     __slots__ = ("_lock", "_owner")
 
@@ -15,11 +15,11 @@ class Gate:
         self._owner = 0
 
     def enter(self) -> bool:
-        """Come in, once all others have left; `leave` must follow.
+        """Wait until no other thread holds the lock, and take it; `leave` must follow.
 
         Returns:
-            Whether it came in: false where this very thread is in here already, in the midst of
-            something. A finalizer or a signal handler can't wait for that.
+            Whether the lock was taken; false if this thread holds it already. A finalizer or a
+            signal handler can't wait for its own thread.
         """
         me = threading.get_ident()
         if self._owner == me:
@@ -29,10 +29,10 @@ class Gate:
         return True
 
     def leave(self) -> None:
-        """Let the next one in.
+        """Release the lock.
 
         Raises:
-            RuntimeError: where this thread is not in here.
+            RuntimeError: if this thread does not hold it.
         """
         if self._owner != threading.get_ident():
             raise RuntimeError("this thread is not in here")

@@ -1,4 +1,4 @@
-"""What `entries` reaches without a lookup."""
+"""The C declarations of `_layout.pyx`, which compiled modules of the journal import."""
 
 cdef enum:
     #: Bytes of the longest key, with all that stands around it.

@@ -1,8 +1,7 @@
-"""Records as JSON by a layout. Compiled; the twin is ``_layout_py``.
+"""Write records as JSON by a fixed layout, compiled; `_layout_py` is the reference.
 
-A record is written for every call, twice where its model runs. Written here, field by field into
-one piece of memory, it costs a third of what it costs as parts that are joined and encoded
-(`benchmarks.audit`).
+A record is written for every call, and twice if the model runs. Writing field by field into one
+block of memory costs a third of joining and encoding parts (`benchmarks.audit`).
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -46,7 +45,7 @@ cdef struct Out:
 
 
 cdef class Layout:
-    """Which fields of a record stand in JSON. The definition is `_layout_py.Layout`."""
+    """The fields of a record that are written to JSON. See `_layout_py.Layout`."""
 
     def __cinit__(self, tuple fields not None, Py_ssize_t limit=200):
         cdef Py_ssize_t at, index
@@ -70,7 +69,7 @@ cdef class Layout:
         PyMem_Free(self._fields)
 
     cpdef bytes write(self, record, tuple more):
-        """Return the JSON of a record. See the twin."""
+        """Return a record as JSON. See `_layout_py.Layout`."""
         cdef char usual[USUAL]
         cdef Out out
         if not PyTuple_Check(record) or more is None:
@@ -125,7 +124,7 @@ cdef int write_fields(Out* out, Layout layout, record, tuple more) except -1:
 
 
 cdef class Run:
-    """Some fields of a record. The definition is `_layout_py.Run`."""
+    """A range of a record's fields. See `_layout_py.Run`."""
 
     def __cinit__(self, record, Py_ssize_t start, Py_ssize_t stop):
         if not PyTuple_Check(record) or start < 0:
@@ -134,7 +133,7 @@ cdef class Run:
         self.values = tuple(record[start:stop])
 
     cpdef bint is_in(self, record) except -1:
-        """Tell whether a record holds the same objects in the same places."""
+        """Return whether a record holds the same objects at the same positions."""
         cdef Py_ssize_t index
         cdef Py_ssize_t count = PyTuple_GET_SIZE(self.values)
         if not PyTuple_Check(record):
@@ -182,7 +181,7 @@ cdef inline int put_byte(Out* out, char byte) except -1:
 
 
 cdef inline int put_key(Out* out, Field* field) except -1:
-    """Write a field's key, and the comma before it where it is not the first."""
+    """Write a field's key, and a comma before it unless it is the first."""
     cdef Py_ssize_t comma = out.size > 1
     make_room(out, KEY)
     memcpy(out.data + out.size, field.key + 1 - comma, KEY)  # of one size, so without a call
@@ -191,7 +190,7 @@ cdef inline int put_key(Out* out, Field* field) except -1:
 
 
 cdef inline bint is_plain(const unsigned char* data, Py_ssize_t size) noexcept nogil:
-    """Tell whether JSON writes this ASCII as it is. Without a branch, so in vectors."""
+    """Return whether this ASCII needs no escapes in JSON. Without a branch, to be vectorised."""
     cdef Py_ssize_t at
     cdef unsigned char others = 0
     for at in range(size):
@@ -200,7 +199,7 @@ cdef inline bint is_plain(const unsigned char* data, Py_ssize_t size) noexcept n
 
 
 cdef int put_text(Out* out, Field* field, PyObject* found, Py_ssize_t limit) except -1:
-    """Write a text, behind its key where it has one; with a key, nothing where it is empty."""
+    """Write a text, after its key if it has one. An empty text with a key is left out."""
     cdef Py_ssize_t size
     cdef char* quoted
     text = <object>found

@@ -1,4 +1,4 @@
-"""Records as JSON by a layout, in plain Python: the definition the compiled one is held to."""
+"""Write records as JSON by a fixed layout, in plain Python: the reference for `_layout.pyx`."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import json
 from operator import is_
 from typing import Any, Final
 
-#: What a field may be.
+#: The kinds of fields.
 KINDS: Final = ("text", "short", "integer", "seconds", "flag", "pairs", "json")
 
 
-#: Characters of a key, with its quotation marks.
+#: The most characters of a key, with its quotation marks.
 _LIMIT_KEY: Final = 21
 
 
 class Layout:
-    """Which fields of a record stand in a JSON object, under which keys, and how.
+    """The fields of a record that are written to a JSON object, with their keys and kinds.
 
     Arguments:
-        fields: of each the key, where its value is, and what it is. Where: 0, 1, ... in the
-            record, or -1, -2, ... beside it. What: ``text``; ``short``, a text of which so many
-            characters are kept as ``limit`` says; ``integer``; ``seconds``, a float or an integer,
-            written in whole nanoseconds (``seconds+N``: the sum of as many fields, beginning with
-            this one); ``flag``, or ``None``; ``pairs`` of a text and an integer, written as an
-            object; ``json``, bytes that are JSON. Numbers are always written; what else is empty
-            is not.
-        limit: characters that a ``short`` text keeps.
+        fields: for each field its key, its position and its kind. The position is 0, 1, ... in the
+            record, or -1, -2, ... among the further values. The kind is ``text``; ``short``, a text
+            that is cut to ``limit`` characters; ``integer``; ``seconds``, a float or an integer,
+            written in whole nanoseconds (``seconds+N``: the sum of N fields, starting with this
+            one); ``flag``, a bool or ``None``; ``pairs`` of a text and an integer, written as an
+            object; ``json``, bytes that are JSON. Numbers are always written; other fields are left
+            out if they are empty.
+        limit: the number of characters that a ``short`` text keeps.
 
     Raises:
-        ValueError: for a field that is not so.
+        ValueError: for an invalid field.
     """
 
     __slots__ = ("_fields", "_limit")
@@ -40,16 +40,16 @@ class Layout:
             raise ValueError("the key is too long")
 
     def write(self, record: tuple[Any, ...], more: tuple[Any, ...]) -> bytes:
-        """Return the JSON of a record. Lone surrogates of a text become question marks.
+        """Return a record as JSON. Lone surrogates in a text become question marks.
 
         Arguments:
-            record: its fields.
-            more: values beside it.
+            record: the record's fields.
+            more: the further values.
 
         Raises:
-            IndexError: where there is no such field.
+            IndexError: if there is no such field.
             TypeError: for a value of another kind.
-            ValueError: for a time that is not a number, or that is infinite or beyond 64 bits.
+            ValueError: for a time that is NaN, infinite or beyond 64 bits of nanoseconds.
         """
         parts: list[str] = []
         for key, at, kind, count in self._fields:
@@ -63,10 +63,10 @@ class Layout:
 
 
 def kind_of(kind: str) -> tuple[str, int]:
-    """Return what a field is, and how many it takes.
+    """Return the kind of a field, and how many fields it sums.
 
     Raises:
-        ValueError: for another kind than there are.
+        ValueError: for an unknown kind.
     """
     name, _, more = kind.partition("+")
     if name not in KINDS or (more and name != "seconds"):
@@ -137,7 +137,7 @@ def _need(value: Any, kind: type[Any]) -> Any:
 
 
 def _number(value: Any) -> float:
-    """Return a number of seconds: an application's clock may count in whole ones."""
+    """Return a number of seconds; an application's clock may return integers."""
     if isinstance(value, float):
         return float.__float__(value)
     return float(_need(value, int))
@@ -149,7 +149,7 @@ def _exact(value: Any) -> str:
     return str.__str__(value)
 
 
-#: What each kind is written as; an empty text where it is empty.
+#: The writer of each kind; it returns an empty text for an empty value.
 _WRITTEN: Final = {
     "text": _text,
     "short": _short,
@@ -163,12 +163,12 @@ _LIMIT_NS: Final = 9.2e18
 
 
 class Run:
-    """Some fields of a record, one after the other, to find the very objects in another one.
+    """A range of a record's fields, to recognize a record that holds the same objects.
 
     Arguments:
         record: any tuple.
-        start: where the first of them is.
-        stop: where the last of them ends.
+        start: the index of the first field.
+        stop: the index after the last field.
 
     Attributes:
         values: the fields.
@@ -183,6 +183,6 @@ class Run:
         self.values = tuple(record[start:stop])
 
     def is_in(self, record: tuple[Any, ...]) -> bool:
-        """Tell whether a record holds the same objects in the same places."""
+        """Return whether a record holds the same objects at the same positions."""
         found = record[self._start : self._start + len(self.values)]
         return len(found) == len(self.values) and all(map(is_, found, self.values))

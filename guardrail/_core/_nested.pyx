@@ -1,8 +1,7 @@
-"""Plain data and text, compiled: see `_nested_py`, its definition.
+"""Measure plain data and search text, compiled; `_nested_py` is the reference.
 
-Every look at a value is one at its exact type, so no code of the data's own runs; a dict that
-grows under the walk ends it with Python's own `RuntimeError`. Measured by
-``benchmarks/validation/records.py``.
+A value is read by its exact type, so no code of the data runs. If a dict grows during the walk,
+Python's `RuntimeError` ends it. Measured by ``benchmarks/validation/records.py``.
 """
 
 from cpython.long cimport PyLong_AsLongLongAndOverflow

@@ -1,9 +1,9 @@
-"""Plain data and text, measured and searched: the definition that the compiled ones are held to.
+"""Measure plain data and search text, in plain Python: the reference for `_nested.pyx`.
 
-Owns `measure`, the one walk over a record or a list, and `find_character`, the one pass over a
-text. Refuses recursion, a memory of what was seen, and code of the data's own: only values of
-exactly JSON's types are looked at, so that whatever contains itself is over the depth, and
-whatever is shared is counted each time.
+`measure` walks a record or a list once; `find_character` searches a text once. The walk does not
+recurse, remembers nothing, and runs no code of the data: it reads only values whose type is exactly
+one of JSON's. So data that contains itself exceeds the depth limit, and shared data is counted each
+time.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ from guardrail._core.terms import (
 #: A key of a dict or an index of a list.
 Step: TypeAlias = str | int
 _Way: TypeAlias = tuple["_Way", Step] | None
-#: A result code; the size in bytes; keys and values, all levels together; the way to the
-#: culprit, and its type: nothing else of it.
+#: A result code; the size in bytes; the number of keys and values at all levels; the path to the
+#: rejected value, and its type.
 Measured: TypeAlias = tuple[int, int, int, tuple[Step, ...], type | None]
 
-# By identity: the metaclass of a type may call it equal to any other.
+# Compared by identity, because a metaclass can override equality.
 _CONTAINERS: Final = frozenset(map(id, (dict, list, tuple)))
 _LEAVES: Final = frozenset(map(id, (str, int, float, bool, type(None))))
 
 
 def measure(value: Any, max_depth: int, max_bytes: int, max_nodes: int) -> Measured:
-    """Walk plain data once and return its size, estimated from above as UTF-8, or what is wrong.
+    """Walk plain data once and return its size, estimated from above as UTF-8, or a fault.
 
     Arguments:
-        value: a dict, a list or a tuple; exactly, and so all within.
-        max_depth: containers within containers.
+        value: a dict, a list or a tuple. It and everything inside must have exactly JSON's types.
+        max_depth: the most levels of nested containers.
         max_bytes: the largest size.
-        max_nodes: the most keys and values, all levels together.
+        max_nodes: the most keys and values at all levels together.
 
-    The code is `OK`, or that of the first culprit: ``TOO_DEEP``, ``TOO_LARGE``, ``TOO_MANY``
-    and ``HUGE_INTEGER`` without a way to it, ``NOT_PLAIN`` with the way to the value, and
-    ``NOT_A_NAME`` with the way to the dict whose key is none. The walk ends there.
+    The code is `OK`, or that of the first fault, at which the walk ends: ``TOO_DEEP``,
+    ``TOO_LARGE``, ``TOO_MANY`` or ``HUGE_INTEGER`` without a path; ``NOT_PLAIN`` with the path to
+    the value; ``NOT_A_NAME`` with the path to the dict that has an invalid key.
     """
     nodes = 0
     nbytes = 2
@@ -57,7 +57,7 @@ def measure(value: Any, max_depth: int, max_bytes: int, max_nodes: int) -> Measu
         container, depth, way = pending.pop()
         if depth > max_depth:
             return TOO_DEEP, nbytes, nodes, (), None
-        if nbytes > max_bytes:  # and after each item: nothing is read to its end
+        if nbytes > max_bytes:  # also after each item, so that large data is not read to its end
             return TOO_LARGE, nbytes, nodes, (), None
         is_dict = type(container) is dict
         items: Iterable[tuple[Any, Any]] = container.items() if is_dict else enumerate(container)
@@ -88,17 +88,17 @@ def _leaf_bytes(item: Any, kind: type) -> int:
     if kind is str:
         return _text_bytes(item)
     if kind is int:
-        return int(item.bit_length()) // 3 + 4  # a digit holds more than three bits
+        return int(item.bit_length()) // 3 + 4  # a decimal digit has more than three bits
     return 26  # the longest repr of a float, with its separators
 
 
 def _text_bytes(text: str) -> int:
-    # both in constant time: four bytes is the most that a character takes
+    # both take constant time; a character has at most four bytes
     return (len(text) if text.isascii() else 4 * len(text)) + 4
 
 
 def _is_text(text: str) -> bool:
-    """Whether the text is free of lone surrogates, which no UTF-8 can hold."""
+    """Return whether a text has no lone surrogates, which UTF-8 can't encode."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -115,13 +115,13 @@ def _steps(way: _Way) -> tuple[Step, ...]:
 
 
 def find_character(text: str, classes: int) -> tuple[int, int]:
-    """Return the class and the index of the first character that is of any of the classes.
+    """Return the class and the index of the first character in any of some classes.
 
     Arguments:
         text: exactly a ``str``.
         classes: bits of `terms.CHARACTERS`.
 
-    Returns ``(0, -1)`` where there is none.
+    Returns ``(0, -1)`` if there is none.
     """
     if not classes:
         return 0, -1

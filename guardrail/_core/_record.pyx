@@ -1,10 +1,12 @@
-"""Records: a named tuple made of its fields in one step. Compiled; the twin is ``_record_py``.
+"""Make a named tuple from its fields in one step, compiled; `_record_py` is the reference.
 
-One is made for every call, and may wait in a queue among ten thousands of others. The class's own
-way copies the fields twice, and leaves the record to the collector, which would then walk over all
-that wait, again and again, for nothing: what a record holds never holds the record.
+A record is made for every call, and may wait in a queue with tens of thousands of others. The
+class's constructor copies the fields twice, and leaves the record tracked by the garbage collector,
+which would traverse all waiting records again and again. That is unnecessary: the fields of a
+record never refer to the record.
 
-Where nobody else holds the tuple of fields, that becomes the record: it lies in memory alike.
+If nothing else refers to the tuple of fields, that tuple becomes the record, since both have the
+same memory layout.
 """
 
 from cpython.object cimport PyObject, PyTypeObject
@@ -19,12 +21,12 @@ cdef extern from "Python.h":
 
 
 def as_record(type kind not None, tuple fields not None):
-    """Return a named tuple of a class, of as many fields as that has. See the twin."""
+    """Return a named tuple of a class from all of its fields. See `_record_py`."""
     cdef Py_ssize_t index
     cdef Py_ssize_t size = (<PyTypeObject*>tuple).tp_basicsize
     if not PyType_IsSubtype(kind, tuple) or (<PyTypeObject*>kind).tp_basicsize != size:
         raise TypeError("expected a class of named tuples")
-    if PyTuple_GET_SIZE(fields) == 0:  # there is one empty tuple, and it is everybody's
+    if PyTuple_GET_SIZE(fields) == 0:  # the empty tuple is shared by the whole process
         return tuple.__new__(kind, fields)
     made = fields
     if Py_REFCNT(fields) > 2:  # beside ours, which is made here, and the caller's

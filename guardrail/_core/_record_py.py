@@ -1,4 +1,4 @@
-"""Records, in plain Python: the definition that the compiled one is held to."""
+"""Make records in plain Python: the reference for `_record.pyx`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 
 def as_record(kind: type[Any], fields: tuple[Any, ...]) -> Any:
-    """Return a named tuple of a class, of as many fields as that has.
+    """Return a named tuple of a class from all of its fields.
 
     Arguments:
         kind: the class.
-        fields: all of its fields, in its order. None of them may hold the record later.
+        fields: all of its fields, in order. None of them may later refer to the record.
 
     Raises:
-        TypeError: for another class than one of named tuples.
+        TypeError: if it is not a class of named tuples, or has another number of fields.
     """
     if not issubclass(kind, tuple) or kind.__basicsize__ != tuple.__basicsize__:
         raise TypeError("expected a class of named tuples")

@@ -1,13 +1,12 @@
-"""Rounding, compiled: one pass over the elements, where they lie.
+"""Round floats in place, in one pass, compiled; `_rounding_py` is the reference.
 
-Owns `round_floats`; `_rounding_py.py` is its definition. Refuses to touch anything but a
-writable buffer of floats that lie in C order, and holds it for exactly as long as it works.
+The buffer must be writable and contiguous in C order; it is held only while it is rounded.
 
-Below 2**52 every half is a double, and to multiply by a power of ten, itself exact, is
-monotone: so the scaled number lies on the true side of each half, unless it lies at one.
-There the integer that it rounds to is the true one, and that over the power is correctly
-rounded, as one division of two exact numbers. The rest, at a half or too large, is left to
-Python's own `round`. Measured by ``benchmarks/steps.py``.
+Below 2**52 every half is a double, and multiplying by an exact power of ten is monotone. So unless
+the scaled number equals a half, it is on the correct side of each half, and it rounds to the
+correct integer; that integer divided by the power is correctly rounded, as one division of two
+exact numbers. Numbers that scale to a half, or are too large, are left to Python's `round`.
+Measured by ``benchmarks/steps.py``.
 """
 
 from cpython.buffer cimport (
@@ -57,7 +56,7 @@ cdef extern from *:
 cdef dispatched settle_block(
     const real *elements, double power, real *settled, bint *is_doubtful
 ) noexcept nogil:
-    """Round a block of elements, and tell whether that is uncertain of any of them."""
+    """Round a block of elements; return whether any result is uncertain."""
     # No branch inside, and a flag as wide as a double: so the compiler vectorises it.
     cdef int64_t doubt = 0
     cdef double scaled, whole
@@ -75,7 +74,7 @@ cdef dispatched settle_block(
 
 
 cdef inline bint settle(real *element, double power) noexcept nogil:
-    """Round one element where that is certain; tell whether it was."""
+    """Round one element if the result is certain; return whether it was."""
     cdef double exact = element[0]
     cdef double scaled = exact * power
     cdef double whole = rint(scaled)
@@ -90,7 +89,7 @@ cdef inline bint settle(real *element, double power) noexcept nogil:
 cdef Py_ssize_t settle_until(
     real *elements, Py_ssize_t first, Py_ssize_t stop, double power
 ) noexcept nogil:
-    """Round from the first element on; return where it is not certain, or ``stop``."""
+    """Round from the first element on; return the index of an uncertain one, or ``stop``."""
     cdef real settled[BLOCK]
     cdef bint is_doubtful
     cdef Py_ssize_t end
@@ -127,7 +126,7 @@ cdef int round_all(real *elements, Py_ssize_t size, int digits) except -1:
 
 
 def round_floats(buffer, digits):
-    """Round the elements of a buffer where they lie, each as Python's ``round`` does.
+    """Round the elements of a buffer in place, each as Python's ``round`` does.
 
     The definition, with arguments and errors, is `_rounding_py.round_floats`.
     """

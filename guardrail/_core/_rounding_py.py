@@ -1,7 +1,7 @@
-"""Rounding in plain Python: the definition that the compiled kernel is held to.
+"""Round floats in plain Python: the reference for `_rounding.pyx`.
 
-Owns `round_floats` where ``GUARDRAIL_PURE=1`` chooses it. Refuses nothing that the compiled
-one accepts, and the other way round: same numbers to the bit, same error.
+`round_floats` is used with ``GUARDRAIL_PURE=1``. The compiled function returns the same bits and
+raises the same errors.
 """
 
 from __future__ import annotations
@@ -9,27 +9,27 @@ from __future__ import annotations
 import math
 from typing import Any, Final, Literal
 
-#: The formats that are rounded, as PEP 3118 writes them: doubles and single floats.
+#: The accepted buffer formats (PEP 3118): 64-bit and 32-bit floats.
 _FORMATS: Final = ("d", "f")
-#: The most digits; ten to this power is a double exactly, as the compiled kernel needs it.
+#: The most digits. Ten to this power is exact as a double, which the compiled function needs.
 _LIMIT_DIGITS: Final = 15
 
 
 def round_floats(buffer: Any, digits: int) -> None:
-    """Round the elements of a buffer where they lie, each as Python's ``round`` does.
+    """Round the elements of a buffer in place, each as Python's ``round`` does.
 
     Arguments:
-        buffer: doubles or single floats in the machine's byte order, contiguous in C order
-            and writable; of any shape. It is the caller's own: whoever else holds it sees
-            it change. A single float is rounded as the double it is, and then narrowed.
-        digits: digits after the point, 0 to 15.
+        buffer: a writable, C-contiguous buffer of any shape with 64-bit or 32-bit floats in native
+            byte order. The caller owns it: other holders see it change. A 32-bit float is rounded
+            as a double and then narrowed.
+        digits: digits after the decimal point, 0 to 15.
 
-    NaN and infinities stay as they are; so does the sign of a zero.
+    NaN, infinities and the sign of zero are kept.
 
     Raises:
-        TypeError: not a buffer, or not of such floats.
-        ValueError: digits out of range.
-        BufferError: the buffer is not writable, or not contiguous.
+        TypeError: if it is not a buffer of such floats.
+        ValueError: if ``digits`` is out of range.
+        BufferError: if the buffer is not writable or not contiguous.
     """
     if not 0 <= digits <= _LIMIT_DIGITS:
         raise ValueError("expected digits from 0 to 15")

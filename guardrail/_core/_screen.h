@@ -1,13 +1,12 @@
 /* The inner loop of the tensor check: vectors of elements against vectors of bounds.
 
-   Owns `guardrail_screen_NAME` for each element type, and the sum that the benchmark takes for
-   the speed at which the machine reads. Refuses to say what is wrong, and where: `_tensor.pyx`
-   does. Reads the elements that it was given and nothing beside them; their addresses need not
-   be aligned.
+   There is one `guardrail_screen_NAME` for each element type, and a sum by which the benchmark
+   measures the memory bandwidth. A screen returns only whether all elements are good; `_tensor.pyx`
+   finds the bad one. It reads only the elements that it is given; they need not be aligned.
 
-   Written in the vectors of GCC and Clang, which have code for any machine, and made twice on
-   x86-64: for AVX2 and for all, chosen as the module is loaded. AVX-512 was tried on a Zen 5,
-   and was slower in cache. Measured by `python -m benchmarks.validation.tensors`. */
+   It uses the vector extensions of GCC and Clang, which work on any machine. On x86-64 it is
+   compiled twice, for AVX2 and for the baseline; one is chosen when the module is loaded. AVX-512
+   was slower in cache on a Zen 5. Measured by `python -m benchmarks.validation.tensors`. */
 
 #ifndef GUARDRAIL_SCREEN_H
 #define GUARDRAIL_SCREEN_H

@@ -1,15 +1,13 @@
 # cython: cdivision=True
 # cdivision: every divisor below is a length that was checked to be positive.
-"""Selection, compiled: the largest entries of each row, where they lie.
+"""Select the largest entries of each row in place, compiled; `_select_py` is the reference.
 
-Owns `keep_largest` and `label_rows`; `_select_py.py` is their definition. Refuses to touch
-anything but floats that lie in C order, and holds the buffer for exactly as long as it works.
+The buffer must have floats in C order; it is held only while it is processed.
 
-A short row's largest entries are found in a heap of as many as are kept. For a longer one the
-least number that is kept is searched for, halving the floats between the infinities by how many
-entries reach the middle: 32 or 64 readings at most, whatever the model gives and however much
-is kept. Then what lies below is cut, and of what equals it all for which there is no room.
-Measured by ``benchmarks/validation/tensors.py``.
+For a short row, a heap holds as many entries as are kept. For a longer row, a binary search over
+all floats finds the least entry that is kept, by counting how many entries reach the middle: at
+most 32 or 64 passes for any input. Then all smaller entries are cut, and as many equal ones as exceed the
+number to keep. Measured by ``benchmarks/validation/tensors.py``.
 """
 
 from cpython cimport array
@@ -53,7 +51,7 @@ cdef extern from *:
 
 
 cdef dispatched read_most(const real *row, Py_ssize_t length, real *most) noexcept nogil:
-    """Tell the largest entry; minus infinity where there is none, or NaN alone."""
+    """Return the largest entry; minus infinity if there is none but NaN."""
     cdef real lanes[LANES]
     cdef Py_ssize_t at = 0, i
     for i in range(LANES):
@@ -73,7 +71,7 @@ cdef dispatched read_most(const real *row, Py_ssize_t length, real *most) noexce
 cdef dispatched read_first(
     const real *row, Py_ssize_t length, real entry, Py_ssize_t *index
 ) noexcept nogil:
-    """Tell where an entry stands first; the length where it does not."""
+    """Return the first index of an entry; the length if it is absent."""
     cdef Py_ssize_t at = 0, i
     cdef int32_t seen32 = 0
     cdef int64_t seen64 = 0
@@ -94,7 +92,7 @@ cdef dispatched read_first(
 cdef dispatched read_count(
     const real *row, Py_ssize_t length, real least, Py_ssize_t *count
 ) noexcept nogil:
-    """Tell how many entries are not less; a NaN is."""
+    """Return how many entries are not less; a NaN counts as less."""
     cdef Py_ssize_t at = 0, stop
     cdef int32_t count32
     cdef int64_t count64
@@ -118,7 +116,7 @@ cdef dispatched cut_below(real *row, Py_ssize_t length, real least) noexcept nog
 
 
 cdef inline Py_ssize_t largest(const real *row, Py_ssize_t length) noexcept nogil:
-    """Return the index of the first largest entry, or -1 where there are NaN alone."""
+    """Return the index of the first largest entry, or -1 if all are NaN."""
     cdef Py_ssize_t index, found = -1
     cdef real most = 0
     if length > LANES:
@@ -133,7 +131,7 @@ cdef inline Py_ssize_t largest(const real *row, Py_ssize_t length) noexcept nogi
 
 
 cdef inline real at_place(int64_t place, real *kind) noexcept nogil:
-    """Return the float that stands at a place in their order; 0 is at 0, -0 at -1."""
+    """Return the float at an index in the order of all floats; 0.0 is at 0, -0.0 at -1."""
     cdef int32_t bits32
     cdef float value32
     cdef double value64
@@ -171,7 +169,7 @@ cdef inline real least_of(
 
 
 cdef inline void sink(real *heap, Py_ssize_t size, real entry) noexcept nogil:
-    """Put an entry in the root's place, and let it sink to its own."""
+    """Replace the root of the heap with an entry, and sift it down."""
     cdef Py_ssize_t place = 0, below = 1
     while below < size:
         if below + 1 < size and heap[below + 1] < heap[below]:
@@ -184,7 +182,7 @@ cdef inline void sink(real *heap, Py_ssize_t size, real entry) noexcept nogil:
 
 
 cdef inline void rise(real *heap, Py_ssize_t place, real entry) noexcept nogil:
-    """Put an entry in the last place, and let it rise to its own."""
+    """Append an entry to the heap, and sift it up."""
     cdef Py_ssize_t above
     while place > 0:
         above = (place - 1) // 2
@@ -275,7 +273,7 @@ cdef void label_all(
 
 
 cdef int read_rows(Py_buffer *view) except -1:
-    """Check what both functions ask of a buffer; return the letter of its elements."""
+    """Check a buffer for both functions; return the format letter of its elements."""
     cdef char kind
     if not PyBuffer_IsContiguous(view, b"C"):
         raise BufferError("expected a buffer in C order")

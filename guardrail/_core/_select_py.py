@@ -1,7 +1,7 @@
-"""Selection in plain Python: the definition that the compiled kernel is held to.
+"""Select the largest entries of rows in plain Python: the reference for `_select.pyx`.
 
-Owns `keep_largest` and `label_rows` where ``GUARDRAIL_PURE=1`` chooses them. Refuses nothing
-that the compiled ones accept, and the other way round: same entries, same labels, same error.
+`keep_largest` and `label_rows` are used with ``GUARDRAIL_PURE=1``. The compiled functions return
+the same results and raise the same errors.
 """
 
 from __future__ import annotations
@@ -12,27 +12,26 @@ from collections.abc import Iterator
 from heapq import nlargest
 from typing import Any, Final, Literal
 
-#: The formats that are read, as PEP 3118 writes them: doubles and single floats.
+#: The accepted buffer formats (PEP 3118): 64-bit and 32-bit floats.
 _FORMATS: Final = ("d", "f")
 
 
 def keep_largest(buffer: Any, kept: int) -> None:
-    """Replace by NaN, in each row, all but the largest entries.
+    """Replace all but the largest entries of each row with NaN, in place.
 
     Arguments:
-        buffer: doubles or single floats in the machine's byte order, contiguous in C order
-            and writable, of one axis or more; the last axis is the row. It is the caller's
-            own: whoever else holds it sees it change.
-        kept: how many entries of a row stay, 1 or more.
+        buffer: a writable, C-contiguous buffer of 64-bit or 32-bit floats in native byte order,
+            with one axis or more; the last axis is the row. The caller owns it: other holders see
+            it change.
+        kept: how many entries of a row are kept, 1 or more.
 
-    Of equal entries those with the lowest index stay; the zeros are equal. A NaN is never
-    kept, whatever there is room for: it becomes the NaN that stands for all that was cut. An
-    empty row stays empty.
+    Of equal entries, those with the lowest index are kept; 0.0 and -0.0 are equal. A NaN is never
+    kept as it is: it becomes the same NaN as the entries that were cut. An empty row stays empty.
 
     Raises:
-        TypeError: not a buffer, or not of such floats.
-        ValueError: nothing to keep, or no axis.
-        BufferError: the buffer is not writable, or not contiguous.
+        TypeError: if it is not a buffer of such floats.
+        ValueError: if ``kept`` is below 1, or there is no axis.
+        BufferError: if the buffer is not writable or not contiguous.
     """
     if kept < 1:
         raise ValueError("expected to keep one entry or more")
@@ -50,28 +49,28 @@ def label_rows(buffer: Any) -> array[int]:
     """Return the index of each row's largest entry, as an ``array("q")`` in C order.
 
     Arguments:
-        buffer: doubles or single floats in the machine's byte order, contiguous in C order,
-            of one axis or more; the last axis is the row.
+        buffer: a C-contiguous buffer of 64-bit or 32-bit floats in native byte order, with one axis
+            or more; the last axis is the row.
 
-    Of equal entries the first counts. A NaN is never the largest; a row that has nothing
-    else, and an empty one, has the label -1.
+    Of equal entries the first counts. NaN is never the largest; a row that is empty or has only NaN
+    has the label -1.
 
     Raises:
-        TypeError: not a buffer, or not of such floats.
-        ValueError: no axis.
-        BufferError: the buffer is not contiguous.
+        TypeError: if it is not a buffer of such floats.
+        ValueError: if there is no axis.
+        BufferError: if the buffer is not contiguous.
     """
     with memoryview(buffer) as view:
         labels = [
             max(_candidates(row), key=row.__getitem__, default=-1) for _, row, _ in _rows(view)
         ]
-        if view.shape and view.shape[-1] == 0:  # rows without entries are rows
+        if view.shape and view.shape[-1] == 0:  # rows without entries still have labels
             labels = [-1] * math.prod(view.shape[:-1])
     return array("q", labels)
 
 
 def _rows(view: memoryview) -> Iterator[tuple[int, list[float], memoryview[float]]]:
-    """Yield each row with where it begins, and the elements of all."""
+    """Yield each row with its offset, and a view of all elements."""
     if not view.c_contiguous:
         raise BufferError("expected a buffer in C order")
     if view.format not in _FORMATS:

@@ -1,4 +1,4 @@
-"""What `segment` reaches without a lookup."""
+"""The C declarations of `_tape.pyx`, which compiled modules of the journal import."""
 
 from libc.stdint cimport uint32_t
 

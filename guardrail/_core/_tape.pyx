@@ -1,9 +1,9 @@
-"""Frames appended to a file, chained and hashed. Compiled; the twin is ``_tape_py``.
+"""Append frames to a file, with chained checks and a hash, compiled; `_tape_py` is the reference.
 
-What is appended is hashed a few frames at a time, for a call of the hash costs as much as a short
-frame's bytes, from a copy of its own: another process may change the file. Never as many bytes at
-once as would make `hashlib` let another thread go first (2,048). Nor does a write: a thread that
-gave the interpreter away at each record would wait a switch interval for it every time.
+Frames are hashed a few at a time, because a call of the hash costs as much as hashing a short
+frame. They are hashed from a copy in memory, because another process may change the file. At most 2,047
+bytes are hashed at once, so that `hashlib` does not release the GIL; writes do not release it
+either. A thread that released it at each record would wait for a switch interval each time.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -25,7 +25,7 @@ guardrail_crc_begin()
 
 
 cdef class Tape:
-    """Frames, one behind the other, in a file. The definition is `_tape_py.Tape`."""
+    """Appends frames to a file. See `_tape_py.Tape`."""
 
     def __cinit__(self, handle, Py_ssize_t size, bytes magic not None):
         if type(handle) is not int:
@@ -38,12 +38,12 @@ cdef class Tape:
         self._put(<const unsigned char*>PyBytes_AS_STRING(magic), PyBytes_GET_SIZE(magic))
 
     def release(self):
-        """Let go of the file: nothing can be appended any more."""
+        """Stop using the file: nothing more can be appended."""
         self._handle = -1
         self.size = 0
 
     cpdef append(self, int kind, bytes body):
-        """Append a frame. See the twin."""
+        """Append a frame. See `_tape_py.Tape`."""
         cdef unsigned char framed[HASHED]
         cdef unsigned char* data = framed
         cdef uint64_t number = self.sequence
@@ -109,7 +109,7 @@ cdef class Tape:
 
 
 def crc_of(bytes data not None, Py_ssize_t start, Py_ssize_t stop, uint32_t check=0):
-    """Return the CRC-32 of a part of some bytes. See the twin."""
+    """Return the CRC-32 of a part of some bytes. See `_tape_py`."""
     if not 0 <= start <= stop <= PyBytes_GET_SIZE(data):
         raise ValueError("the bytes have no such part")
     return guardrail_crc32(

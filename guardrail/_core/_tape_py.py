@@ -1,4 +1,4 @@
-"""Frames appended to a file, in plain Python: the definition that the compiled one is held to."""
+"""Append frames to a file, in plain Python: the reference for `_tape.pyx`."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Any, Final
 
 from guardrail._core.terms import FRAME_CHECK, FRAME_HEAD
 
-#: Bytes that are hashed at once: `hashlib` lets the interpreter go at 2,048.
+#: The most bytes that are hashed at once: `hashlib` releases the GIL from 2,048 bytes on.
 _HASHED: Final = 2000
 
 
 class Tape:
-    """Frames, one behind the other, in a file: each with a check that the one before began.
+    """Appends frames to a file; the check of each frame starts from the check of the frame before.
 
-    Every frame is one `pwrite` at its own place. The file is never mapped: whoever cuts a mapped
-    file ends the process that writes to the mapping (SIGBUS).
+    Every frame is one `pwrite` at its offset. The file is never mapped: if another process
+    truncates a mapped file, the process that writes to the mapping is killed (SIGBUS).
 
     Arguments:
-        handle: the descriptor of a file that is open for writing; it stays its owner's.
-        size: bytes of the file that may be written.
-        magic: what the file begins with.
+        handle: the descriptor of a file that is open for writing; its owner closes it.
+        size: the size of the file that may be written, in bytes.
+        magic: the first bytes of the file.
 
     Raises:
-        OSError: where the file does not take the magic.
-        ValueError: where that does not fit.
+        OSError: if the magic bytes can't be written.
+        ValueError: if they do not fit.
 
     Attributes:
         check: the check of the last frame; 0 before the first.
-        end: bytes written so far.
+        end: how many bytes were written so far.
         sequence: the number of the next frame.
-        size: bytes that may be written; 0 once the tape is released.
+        size: how many bytes may be written; 0 after `release`.
     """
 
     __slots__ = ("_handle", "_hash", "_unhashed", "check", "end", "sequence", "size")
@@ -51,22 +51,22 @@ class Tape:
         self._put(magic)
 
     def release(self) -> None:
-        """Let go of the file: nothing can be appended any more."""
+        """Stop using the file: nothing more can be appended."""
         self._handle = -1
         self.size = 0
 
     def append(self, kind: int, body: bytes) -> None:
-        """Append a frame; the file has it when this returns.
+        """Append a frame; it is in the file when this returns.
 
         Arguments:
             kind: one byte.
             body: any bytes.
 
         Raises:
-            OSError: where the file does not take it; a part of it may stand there, and nothing
-                may follow that.
+            OSError: if the write fails. Part of the frame may be in the file then, and nothing may
+                follow it.
             TypeError: for another kind or body.
-            ValueError: where it does not fit, or the tape is released.
+            ValueError: if it does not fit, or the tape was released.
         """
         if type(body) is not bytes or not 0 <= kind <= 255:
             raise TypeError("expected a kind of one byte and a body of bytes")
@@ -115,7 +115,7 @@ def frame(sequence: int, kind: int, body: bytes, check: int) -> tuple[bytes, int
         sequence: its number.
         kind: one byte.
         body: any bytes.
-        check: the check of the frame before; 0 for the first.
+        check: the check of the frame before; 0 for the first frame.
     """
     data = FRAME_HEAD.pack(len(body), sequence, kind) + body
     check = zlib.crc32(data, check)
@@ -127,12 +127,12 @@ def crc_of(data: bytes, start: int, stop: int, check: int = 0) -> int:
 
     Arguments:
         data: the bytes.
-        start: where the part begins.
-        stop: where it ends.
-        check: what to begin with: the check of what comes before.
+        start: the start of the part.
+        stop: its end.
+        check: the initial value: the CRC-32 of the bytes before.
 
     Raises:
-        ValueError: where the bytes have no such part.
+        ValueError: if the part is out of range.
     """
     if not 0 <= start <= stop <= len(data):
         raise ValueError("the bytes have no such part")

@@ -1,19 +1,18 @@
 # cython: cdivision=True
 # cdivision: every divisor below is a length that was checked to be positive.
-"""The tensor check, compiled: one pass over the bytes, without copies.
+"""Check tensors in one pass, without copies, compiled; `_tensor_py` is the reference.
 
-Owns `check_tensor` and `count_bad`; `_tensor_py.py` is their definition. Refuses to read
-anything but the elements that the exporter's shape and strides describe, and holds the
-buffer for exactly as long as it reads.
+Only the elements that the exporter's shape and strides describe are read; the buffer is held only
+while it is read.
 
-Two loops. `screen` compares whole vectors (`_screen.h`) with bounds that were converted to the
-elements' own type and laid out in the rows' period; it errs on the side of doubt and does not
-say where. `find` judges element by element, exactly, at any strides and in any byte order; it
-decides whatever was not screened, and what the screen left in doubt.
-Measured by ``benchmarks/validation/tensors.py``.
+There are two loops. `screen` compares whole vectors (`_screen.h`) with bounds that were converted
+to the type of the elements and repeated along a row; it may report good elements as doubtful, but
+never bad ones as good, and does not state an index. `find` checks element by element, exactly, with any
+strides and byte order; it decides the elements that were not screened, or are doubtful. Measured by
+``benchmarks/validation/tensors.py``.
 
-Elements are read through pointers, where Cython has no bounds checks to keep: its typed
-views fix the number of axes at compile time, and ours is only known at the call.
+Elements are read through pointers, because Cython's typed memoryviews fix the number of axes at
+compile time, and ours is known only at the call. So Cython checks no bounds here.
 """
 
 import sys
@@ -448,7 +447,7 @@ cdef bint is_clean_by_rows(
     const char *origin, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t stride,
     number *kind, const Rules *rules,
 ) noexcept nogil:
-    """Whether rows without gaps of their own are surely good. False decides nothing."""
+    """Return whether rows without gaps of their own are surely good. False decides nothing."""
     cdef number least[TILE]
     cdef number most[TILE]
     cdef Py_ssize_t lanes = VECTOR // sizeof(number)
@@ -508,7 +507,7 @@ cdef inline bint is_row_clean(
 cdef bint is_clean_in_few_rows(
     const Py_buffer *view, Py_ssize_t size, number *kind, const Rules *rules
 ) noexcept nogil:
-    """Whether rows without gaps are surely good, by the bounds as they were given."""
+    """Return whether rows without gaps are surely good, by the bounds as they were given."""
     cdef double most = DBL_MAX if rules.finite else INFINITY
     cdef const char *row = <const char *> view.buf
     cdef Py_ssize_t done
@@ -561,7 +560,7 @@ cdef Verdict check(
 
 
 cdef bint is_contiguous(const Py_buffer *view) noexcept nogil:
-    """Whether the elements lie in C order, without gaps: `PyBuffer_IsContiguous` needs the GIL."""
+    """Return whether the elements lie in C order, without gaps: `PyBuffer_IsContiguous` needs the GIL."""
     cdef Py_ssize_t extent = view.itemsize, axis
     if view.strides == NULL:
         return True
@@ -645,12 +644,12 @@ cdef Verdict check_kind(const Py_buffer *view, char kind, const Rules *rules) no
 
 
 cdef bint is_doubles(bounds):
-    """Whether bounds are an ``array("d")``."""
+    """Return whether bounds are an ``array("d")``."""
     return isinstance(bounds, array.array) and (<array.array> bounds).ob_descr.typecode == b"d"
 
 
 cdef bint is_one_each(Py_ssize_t count, const Py_buffer *view) noexcept:
-    """Whether there is one bound for all columns, or one for each."""
+    """Return whether there is one bound for all columns, or one for each."""
     cdef Py_ssize_t columns = 1, axis
     for axis in range(1, view.ndim):
         columns *= view.shape[axis]

@@ -1,8 +1,8 @@
-"""The tensor check in plain Python: the definition that the compiled kernel is held to.
+"""Check tensors in plain Python: the reference for `_tensor.pyx`.
 
-Owns `check_tensor` and `count_bad` where ``GUARDRAIL_PURE=1`` chooses it. Refuses nothing that the
-compiled one accepts, and the other way round: same result, same error, same index. It
-reads a copy of the elements, one by one, for clarity; the compiled kernel copies nothing.
+`check_tensor` and `count_bad` are used with ``GUARDRAIL_PURE=1``. The compiled functions return the
+same results and raise the same errors. This module reads a copy of the elements one by one; the
+compiled module copies nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 from guardrail._core.terms import ABOVE, BELOW, NOT_FINITE, OK, dtype_of, is_swapped
 
 _CODES: Final = {
-    "bool": "B",  # as the byte it is: an array that claims to be bool may hold any byte
+    "bool": "B",  # read as its byte: an array of bools may hold any byte
     **{"float16": "e", "float32": "f", "float64": "d"},
     **{"int8": "b", "int16": "h", "int32": "i", "int64": "q"},
     **{"uint8": "B", "uint16": "H", "uint32": "I", "uint64": "Q"},
@@ -33,24 +33,24 @@ def check_tensor(
     """Find the first element of a tensor that is not finite or not within its bounds.
 
     Arguments:
-        buffer: numbers of one type in either byte order: bool, floats of 16 to 64 bits or
-            integers of 8 to 64; any shape and any strides. A bool is its byte.
-        lows: lower bounds, inclusive, as an ``array("d")``: one per column, or one for
-            all; ``-inf`` where there is none. A column is an element's flat index in C
-            order modulo the product of all axes but the first.
-        highs: upper bounds likewise, ``inf`` where there is none. Both or neither.
-        finite: whether NaN and infinities are refused.
+        buffer: numbers of one type in either byte order, with any shape and strides: bools, floats
+            of 16 to 64 bits, or integers of 8 to 64 bits. A bool is read as its byte.
+        lows: lower bounds, inclusive, as an ``array("d")``: one per column, or one for all;
+            ``-inf`` for no bound. A column is an element's flat index in C order modulo the product
+            of all axes but the first.
+        highs: upper bounds, likewise; ``inf`` for no bound. Give both or neither.
+        finite: whether NaN and infinities are bad.
 
     Returns:
-        ``(code, index)``: `OK` and 0, or what is wrong with the first bad element and its
-        flat index in C order. Comparisons are exact: no number is rounded to the type
-        of a bound. NaN passes only where ``finite`` is false and its column has no bound;
-        a bound that is NaN lets nothing pass. An empty tensor is `OK`.
+        ``(code, index)``: the code of the first bad element and its flat index in C order; `OK` and
+        0 if there is none. Comparisons are exact: no number is rounded to the type of a bound. NaN
+        passes only if ``finite`` is false and its column has no bound; nothing passes a bound that
+        is NaN. An empty tensor is `OK`.
 
     Raises:
-        TypeError: not a buffer of such numbers, or bounds that are not doubles.
-        ValueError: bounds of which there are neither one nor one per column.
-        BufferError: the exporter refuses a plain strided view.
+        TypeError: if it is not a buffer of such numbers, or the bounds are not doubles.
+        ValueError: if there is neither one bound nor one per column.
+        BufferError: if the exporter provides no plain strided view.
     """
     for index, code in _bad(buffer, lows, highs, finite):
         return code, index
@@ -65,21 +65,21 @@ def count_bad(
 ) -> int:
     """Count the elements of a tensor that are not finite or not within their bounds.
 
-    Called for the message of a refusal: how many elements `check_tensor` would refuse, each
-    for itself. Takes and raises what `check_tensor` does; an empty tensor has none.
+    Called for an error message. Arguments and errors are those of `check_tensor`; an empty tensor
+    has no bad elements.
     """
     return sum(1 for _ in _bad(buffer, lows, highs, finite))
 
 
 def vector_path() -> str:
-    """Return which loop screens tensors: there is none here but Python's own."""
+    """Return which loop screens tensors; in plain Python there is only one."""
     return "none"
 
 
 def _bad(
     buffer: Any, lows: array[float] | None, highs: array[float] | None, finite: bool
 ) -> Iterator[tuple[int, int]]:
-    """Yield each bad element's flat index, and what is wrong with it."""
+    """Yield each bad element's flat index and code."""
     with memoryview(buffer) as view:
         if view.suboffsets:
             raise BufferError("expected a buffer without suboffsets")
@@ -121,7 +121,7 @@ def _judge(element: float, low: float, high: float, finite: bool) -> int:
         return NOT_FINITE
     if math.isnan(element) and not (math.isnan(low) or math.isnan(high)):
         return OK
-    if not element >= low:  # not `<`: a bound that is NaN must let nothing pass
+    if not element >= low:  # not `<`: nothing may pass a bound that is NaN
         return BELOW
     if not element <= high:
         return ABOVE

@@ -1,4 +1,4 @@
-"""The view of an input, compiled: see `_view_py`, its definition."""
+"""The view of an input, compiled; `_view_py` is the reference."""
 
 from cpython.memoryview cimport PyMemoryView_FromObject, PyMemoryView_GET_BUFFER
 
@@ -6,9 +6,9 @@ from guardrail._core.terms import dtype_of
 
 
 cdef class View:
-    """The one look that is taken at a guarded input, before anything reads it.
+    """A guarded input, with the sizes and types that are read once at the start of a call.
 
-    The definition, with its attributes, is `_view_py.View`.
+    See `_view_py.View`.
     """
 
     cdef readonly object kind
@@ -69,7 +69,7 @@ cdef str name_of(const Py_buffer *buffer, view):
 
 
 def look(value, name):
-    """Return the view of a tensor. The definition is `_view_py.look`."""
+    """Return the view of a tensor. See `_view_py.look`."""
     cdef object held = PyMemoryView_FromObject(value)
     cdef Py_buffer *buffer = PyMemoryView_GET_BUFFER(held)
     cdef View view = View.__new__(View)

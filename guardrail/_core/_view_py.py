@@ -1,8 +1,8 @@
-"""The view of an input, in plain Python: the definition that the compiled one is held to.
+"""The view of an input, in plain Python: the reference for `_view.pyx`.
 
-Owns `View` and `look`, which takes one of whatever exports a buffer. Refuses to judge what it
-sees, and to read an element: sizes and types come from the buffer alone. A view is made once
-per call; compiled, it costs a third (`benchmarks/steps.py`).
+`look` makes a `View` of an object that exports a buffer. It reads no element: sizes and types come
+from the buffer alone. A view is made once per call; the compiled code takes a third of the time
+(`benchmarks/steps.py`).
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ ViewKind: TypeAlias = Literal["tensor", "table", "record", "list", "text", "none
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """The one look that is taken at a guarded input, before anything reads it.
+    """A guarded input, with the sizes and types that are read once at the start of a call.
 
-    Facts, quotas and validation all read this view; the model gets ``value`` itself, the
-    very object that was looked at.
+    Facts, quotas and validation read this view; the model gets ``value``, the object that was
+    checked.
 
     Attributes:
-        kind: ``tensor`` (numbers in a buffer), ``table`` (named columns), ``record`` (named
-            fields of plain data), ``list`` (plain data in order, such as messages), ``text``
-            or ``none`` (the call has no guarded input).
+        kind: ``tensor`` (numbers in a buffer), ``table`` (named columns), ``record`` (named fields
+            of plain data), ``list`` (plain data in order, such as messages), ``text`` or ``none``
+            (the call has no guarded input).
         name: the parameter's name, with which paths in errors begin.
         value: the object.
-        buffer: the buffer of a tensor, whatever its strides; ``None`` otherwise. It is
-            released before the model runs.
+        buffer: the buffer of a tensor, with any strides; ``None`` otherwise. It is released before
+            the model runs.
         shape: the tensor's shape; ``()`` otherwise.
-        dtype: numpy's name of the element type (``float32``), in either byte order; ``""`` for
-            a record, and where the buffer's format is none of the known numbers.
-        nbytes: bytes of the elements; for plain data and text, an upper estimate in UTF-8.
-        data: what is read in place of ``value`` where that is not plain itself: the columns
-            of a table, the fields of an object; ``None`` where ``value`` is read.
+        dtype: numpy's name of the element type (``float32``), in either byte order; ``""`` for a
+            record, and for a buffer format that is not a known number.
+        nbytes: bytes of the elements; for plain data and text, an upper estimate as UTF-8.
+        data: what is read instead of ``value`` if that is not plain data: the columns of a table,
+            the fields of an object; ``None`` if ``value`` is read.
     """
 
     kind: ViewKind
@@ -50,7 +50,7 @@ class View:
 
     @property
     def rows(self) -> int:
-        """Length of the first axis; 1 for a zero-dimensional tensor and for a record."""
+        """The length of the first axis; 1 for a zero-dimensional tensor and for a record."""
         return self.shape[0] if self.shape else 1
 
     @property
@@ -69,14 +69,14 @@ def look(value: Any, name: str) -> View:
     """Return the view of a tensor.
 
     Arguments:
-        value: whatever exports a buffer. It is held until the view's buffer is released.
+        value: an object that exports a buffer. It is held until the view's buffer is released.
         name: the parameter's name.
 
-    The ``dtype`` is ``""`` where no kernel can read the elements: they are no numbers, or lie
-    behind pointers. It does not tell the byte order, which the buffer's format does.
+    The ``dtype`` is ``""`` if the elements can't be read: they are not numbers, or are reached
+    through pointers. It does not state the byte order; the buffer's format does.
 
-    Raises whatever `memoryview` raises: `TypeError` where there is no buffer, and the
-    exporter's own error where it refuses to hand it out.
+    Raises the errors of `memoryview`: `TypeError` if there is no buffer, or the exporter's own
+    error.
     """
     buffer = memoryview(value)
     dtype = "" if buffer.suboffsets else dtype_of(buffer.format, buffer.itemsize)

@@ -1,12 +1,11 @@
 # cython: cdivision=True
 # cdivision: every divisor below is a constant.
-"""The checks of text in a table's columns, compiled.
+"""Check the text in a table's columns, compiled; `_words_py` is the reference.
 
-Owns what `_words_py.py` defines: `Choices`, and the checks of the two ways in which Arrow lays
-text out. Refuses to read past a buffer, whatever offsets and views say. As with numbers there
-are screenings, of plain ASCII and of short choices, and an exact loop that decides the rest.
-
-Bytes of text are read through pointers whose ends were compared before: each row has others.
+The module has `Choices` and the checks of Arrow's two layouts of text. Invalid offsets and views
+never cause a read outside of a buffer: the bounds of each row are compared before its bytes are
+read through a pointer. As with numbers there are screenings, of plain ASCII and of short choices,
+and an exact loop that decides the rest.
 """
 
 import sys
@@ -59,7 +58,7 @@ cdef inline bint is_ascii(const uint8_t *text, Py_ssize_t length) noexcept nogil
 
 
 cdef inline Py_ssize_t count_chars(const uint8_t *text, Py_ssize_t length) noexcept nogil:
-    """Return how many characters the UTF-8 has, or -1 where it is none (Unicode, table 3-7)."""
+    """Return how many characters the UTF-8 has, or -1 if it is invalid (Unicode, table 3-7)."""
     cdef Py_ssize_t i = 0, chars = 0
     cdef int lead, low, high, more
     if is_ascii(text, length):
@@ -222,7 +221,7 @@ cdef bint is_clean_text(
     const char *offsets, ending *kind, Py_ssize_t rows, const uint8_t *data, Py_ssize_t size,
     const Nulls *nulls, const Taste *taste,
 ) noexcept nogil:
-    """Whether a column of plain ASCII is surely good. False decides nothing."""
+    """Return whether a column of plain ASCII is surely good. False decides nothing."""
     cdef Py_ssize_t first = end_at(offsets, kind, 0), last = end_at(offsets, kind, rows)
     cdef Py_ssize_t start = first, end, i
     cdef bint bad = False
@@ -244,7 +243,7 @@ cdef inline bint are_listed_there(
     const char *offsets, ending *kind, Py_ssize_t first, Py_ssize_t rows, const uint8_t *data,
     const uint8_t *absent, const Shorts *shorts,
 ) noexcept nogil:
-    """Whether a tile of rows is listed, after each of which 8 bytes can be loaded."""
+    """Return whether a tile of rows is listed, after each of which 8 bytes can be loaded."""
     cdef Py_ssize_t start, end = end_at(offsets, kind, first), i
     cdef uint64_t word, key
     for i in range(rows):
@@ -262,7 +261,7 @@ cdef bint are_listed(
     const char *offsets, ending *kind, Py_ssize_t rows, const uint8_t *data, Py_ssize_t size,
     const Nulls *nulls, const Taste *taste,
 ) noexcept nogil:
-    """Whether a column of short choices is surely good. False decides nothing."""
+    """Return whether a column of short choices is surely good. False decides nothing."""
     cdef uint8_t absent[TILE]
     cdef bint skips = not is_full(nulls, rows)
     cdef Py_ssize_t row = 0, near = rows, width, start, nbytes
@@ -407,7 +406,7 @@ cdef inline int judge_view(
 cdef bint are_listed_views(
     const uint8_t *views, Py_ssize_t rows, const Nulls *nulls, const Taste *taste
 ) noexcept nogil:
-    """Whether a column of short choices is surely good. False decides nothing."""
+    """Return whether a column of short choices is surely good. False decides nothing."""
     cdef bint skips = not is_full(nulls, rows)
     cdef Py_ssize_t row
     cdef int32_t length

@@ -1,7 +1,8 @@
-"""The checks of text in a table's columns, in plain Python: the compiled kernels' definition.
+"""Check the text in a table's columns, in plain Python: the reference for `_words.pyx`.
 
-Owns `Choices`, the checks of the two ways in which Arrow lays text out, and their measures,
-where ``GUARDRAIL_PURE=1`` chooses them. What all checks mean stands in `_column_py`.
+`Choices`, the checks of Arrow's two layouts of text, and their measures are used with
+``GUARDRAIL_PURE=1``. `_column_py` describes the arguments and results that all checks have in
+common.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from guardrail._core.terms import (
     is_swapped,
 )
 
-#: Arrow's string views: 16 bytes each, with up to 12 of text in place.
+#: Arrow's string views: 16 bytes each, with up to 12 bytes of text inline.
 _VIEW_BYTES: Final = 16
 _LIMIT_INLINE: Final = 12
 
 
 class Choices:
-    """The texts that a column may hold, ready for look-ups. Never changed once made.
+    """The texts that a column may hold, prepared for lookups. Immutable.
 
     Arguments:
-        texts: the texts; free of lone surrogates.
+        texts: the texts, without lone surrogates.
     """
 
     __slots__ = ("texts", "words")
@@ -51,22 +52,22 @@ def check_text(
     choices: Choices | None,
     flags: Any,
 ) -> Verdict:
-    """Find the rows of a column of text that are null, no UTF-8, too long or not allowed.
+    """Find the rows of a column of text that are null, not UTF-8, too long or not allowed.
 
     Arguments:
         offsets: contiguous integers of 32 or 64 bits, one more than rows: row ``i`` is
-            ``data[offsets[i]:offsets[i + 1]]``. `MALFORMED` where they say anything else.
+            ``data[offsets[i]:offsets[i + 1]]``. A row with invalid offsets is `MALFORMED`.
         data: the bytes.
-        validity: Arrow's bitmap, or ``None``; see the module.
-        offset: the bitmap's bit of the first row.
+        validity: Arrow's bitmap, or ``None``; see `_column_py`.
+        offset: the index of the first row's bit in the bitmap.
         nullable: whether a row may be null.
         max_chars: the most characters of a row, or -1.
         choices: the texts that are allowed, or ``None`` for any.
-        flags: writable bytes, one per row, which get each row's code; or ``None``.
+        flags: writable bytes, one per row, to which each row's code is written; or ``None``.
 
     Raises:
-        TypeError: offsets that are no such integers.
-        ValueError: no offset at all, nulls or flags for fewer rows.
+        TypeError: if the offsets are not such integers.
+        ValueError: if there is no offset, or the bitmap or the flags have fewer rows.
     """
     ends = _read_offsets(offsets)
     raw = bytes(data)
@@ -85,7 +86,7 @@ def check_text(
 
 
 def measure_text(offsets: Any, size: int) -> int:
-    """Return how many bytes the offsets name of ``size``, or -1 where any is `MALFORMED`."""
+    """Return how many of ``size`` bytes the offsets refer to, or -1 if one is `MALFORMED`."""
     ends = _read_offsets(offsets)
     if sorted(ends) != ends or ends[0] < 0 or ends[-1] > size:
         return -1
@@ -105,16 +106,16 @@ def check_views(
     """Find the bad rows of a column of Arrow's string views; see `check_text`.
 
     Arguments:
-        views: bytes, 16 per row: the length and, up to 12 bytes, the text itself; or else
-            its first four bytes, the index of its buffer and where it begins there.
-        buffers: the bytes of longer texts. A view past their ends is `MALFORMED`, but under
-            a null, where Arrow leaves undefined what stands.
-        validity: Arrow's bitmap, or ``None``; see the module.
-        offset: the bitmap's bit of the first row.
+        views: bytes, 16 per row: the length, then either the text (up to 12 bytes) or its first
+            four bytes, the index of its buffer and its offset there.
+        buffers: the bytes of longer texts. A view that exceeds them is `MALFORMED`, except in a
+            null row, whose bytes Arrow leaves undefined.
+        validity: Arrow's bitmap, or ``None``; see `_column_py`.
+        offset: the index of the first row's bit in the bitmap.
         nullable: whether a row may be null.
         max_chars: the most characters of a row, or -1.
         choices: the texts that are allowed, or ``None`` for any.
-        flags: writable bytes, one per row, which get each row's code; or ``None``.
+        flags: writable bytes, one per row, to which each row's code is written; or ``None``.
     """
     raw = bytes(views)
     if len(raw) % _VIEW_BYTES:
@@ -133,9 +134,9 @@ def check_views(
 
 
 def measure_views(views: Any, validity: Any, offset: int) -> int:
-    """Return how many bytes of text the views name, each as often as it is named.
+    """Return how many bytes of text the views refer to; shared bytes are counted each time.
 
-    A negative length counts as nothing, and so does a null: `check_views` judges them.
+    Null rows and negative lengths count as 0; `check_views` reports negative lengths.
     """
     raw = bytes(views)
     if len(raw) % _VIEW_BYTES:

@@ -1,9 +1,8 @@
-"""What both kernels mean: their result codes, the number formats they can read, a frame's numbers.
+"""The vocabulary of both cores: result codes, number formats, and the layout of a journal's frames.
 
-Owns the codes, the numbers at both ends of a journal's frame, and `dtype_of`, which names a
-buffer's element type. Refuses to guess: text, objects, complex numbers and structures have no name
-here, and so no check; `kind_of` says what they are, for a message. `_tensor.pyx` keeps its own copy
-of the first two, for speed; ``tests/parity`` holds the copies equal.
+`dtype_of` names a buffer's element type. Text, objects, complex numbers and structures have no
+dtype here, and so can't be checked; `kind_of` names them in a message. `_tensor.pyx` has its own
+copy of the result codes and formats, for speed; ``tests/parity`` checks that the copies are equal.
 """
 
 from __future__ import annotations
@@ -17,25 +16,25 @@ from typing import Final
 OK: Final = 0
 #: The element is NaN or infinite where finite numbers are required, or NaN within bounds.
 NOT_FINITE: Final = 1
-#: The element lies below its column's lower bound.
+#: The element is below its column's lower bound.
 BELOW: Final = 2
-#: The element lies above its column's upper bound.
+#: The element is above its column's upper bound.
 ABOVE: Final = 3
-#: The row of a column holds no value where one is required.
+#: The row of a column is null, but a value is required.
 NULL: Final = 4
-#: The text is none of those that are allowed.
+#: The text is not one of those that are allowed.
 NOT_LISTED: Final = 5
 #: The text has more characters than are allowed.
 TOO_LONG: Final = 6
-#: The bytes are no UTF-8, the text holds a lone surrogate, or the object is no text.
+#: The bytes are not UTF-8, the text has a lone surrogate, or the object is not text.
 NOT_TEXT: Final = 7
 #: The column's buffers contradict each other at this row.
 MALFORMED: Final = 8
 
-#: Added to the code of what is wrong with an item of a list.
+#: Added to the code of a bad item of a list.
 IN_LIST: Final = 16
 
-#: The length of a frame's body, its number and its kind, before it; and the check behind it.
+#: The head of a frame (the body's length, the frame's number and kind), and the check at its end.
 FRAME_HEAD: Final = struct.Struct("<IQB")
 FRAME_CHECK: Final = struct.Struct("<I")
 
@@ -45,9 +44,9 @@ _KINDS: Final = {
     **dict.fromkeys("BHILQN", "uint"),
 }
 _PREFIXES: Final = "@=<>!"
-#: The prefixes of the byte order that is not the machine's.
+#: The prefixes of the non-native byte order.
 _SWAPPED: Final = ">!" if sys.byteorder == "little" else "<"
-#: What else a buffer may hold, by the last letter of its format; numpy's names.
+#: Other element types, by the last letter of the format; numpy's names.
 _OTHERS: Final = {
     "w": "str",
     "u": "str",
@@ -66,13 +65,13 @@ DTYPES: Final = frozenset(
 
 
 def dtype_of(format: str, itemsize: int) -> str:
-    """Return numpy's name of a buffer's element type, or ``""`` where it is not supported.
+    """Return numpy's name of a buffer's element type, or ``""`` if it is not supported.
 
-    The name says nothing of the byte order, as numpy's does not: see `is_swapped`.
+    The name does not state the byte order, as numpy's does not: see `is_swapped`.
 
     Arguments:
-        format: the buffer's format as PEP 3118 has it, such as ``"f"`` or ``"<f"``.
-        itemsize: bytes per element, which tells the sizes of a C ``long`` apart.
+        format: the buffer's format (PEP 3118), such as ``"f"`` or ``"<f"``.
+        itemsize: bytes per element, which distinguishes the sizes of a C ``long``.
 
     >>> dtype_of("f", 4), dtype_of(">f", 4), dtype_of("3w", 12)
     ('float32', 'float32', '')
@@ -86,14 +85,14 @@ def dtype_of(format: str, itemsize: int) -> str:
 
 
 def is_swapped(format: str) -> bool:
-    """Return whether a format says that the bytes lie in the order that is not the machine's."""
+    """Return whether a format states the non-native byte order."""
     return format[:1] != "" and format[0] in _SWAPPED
 
 
 def kind_of(format: str) -> str:
-    """Return what a buffer holds that has no `dtype_of`, for a message.
+    """Return the element type of a buffer that has no `dtype_of`, for a message.
 
-    A structured type is not spelt out: the names of its fields may be data.
+    A structured type is not described: the names of its fields may be data.
 
     >>> kind_of("3w"), kind_of("5s"), kind_of("Zd"), kind_of("T{i:age:}")
     ('str', 'bytes', 'complex', 'a structured type')
@@ -105,7 +104,7 @@ def kind_of(format: str) -> str:
     return _OTHERS.get(format[-1:], "a type that is no number")
 
 
-# What `_nested` says of plain data, beside `OK`.
+# The result codes of `_nested` for plain data, beside `OK`.
 
 #: Containers nest deeper than allowed.
 TOO_DEEP: Final = 1
@@ -113,14 +112,14 @@ TOO_DEEP: Final = 1
 TOO_LARGE: Final = 2
 #: There are more keys and values than allowed.
 TOO_MANY: Final = 3
-#: An integer has more digits than Python reads as text.
+#: An integer has more digits than Python converts to text.
 HUGE_INTEGER: Final = 4
-#: A value is no plain data: of another type than those of JSON, or of a subclass.
+#: A value is not plain data: its type is not exactly one of JSON's.
 NOT_PLAIN: Final = 5
-#: A key is no text that UTF-8 can hold.
+#: A key is not text that UTF-8 can encode.
 NOT_A_NAME: Final = 6
 
-#: Bits of the longest integer: Python stops converting at 4,300 digits.
+#: The most bits of an integer: Python converts at most 4,300 digits to text.
 LIMIT_INTEGER_BITS: Final = 14_000
 
 #: Classes of characters, one bit each: see `CHARACTERS`.
@@ -130,10 +129,10 @@ TAG: Final = 4
 SURROGATE: Final = 8
 ZERO_WIDTH: Final = 16
 
-#: The characters of each class, as ranges: from and to, both inclusive. Controls are Unicode's
-#: category Cc but for tab, newline and return; ``bidi`` its property Bidi_Control; tags are the
-#: whole block; what has no width is its property Default_Ignorable_Code_Point but for the
-#: others: among them joiners, variation selectors and fillers. (Unicode 16, DerivedCoreProperties)
+#: The characters of each class, as inclusive ranges. Controls are Unicode's category Cc without
+#: tab, newline and return; ``bidi`` is the property Bidi_Control; tags are the whole block;
+#: zero-width characters are the property Default_Ignorable_Code_Point without the other classes:
+#: among them joiners, variation selectors and fillers. (Unicode 16, DerivedCoreProperties)
 CHARACTERS: Final[Mapping[int, tuple[tuple[int, int], ...]]] = {
     CONTROL: ((0x00, 0x08), (0x0B, 0x0C), (0x0E, 0x1F), (0x7F, 0x9F)),
     BIDI: ((0x61C, 0x61C), (0x200E, 0x200F), (0x202A, 0x202E), (0x2066, 0x2069)),

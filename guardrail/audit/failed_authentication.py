@@ -21,7 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from guardrail._ports import Runtime
-from guardrail.audit.log import log_failure, log_refused
+from guardrail.audit.log import log_failed_authentication, log_failure
 from guardrail.errors import Denied
 from guardrail.values import Record
 
@@ -71,7 +71,7 @@ class FailedAuthentications:
         if denial.__dict__.get("_is_noted"):
             return
         denial.__dict__["_is_noted"] = True
-        self._metrics.refused(denial.code)
+        self._metrics.count_failed_authentication(denial.code)
         elapsed = runtime.elapsed()
         summary: tuple[Denied, str, Counter[str]] | None = None
         with self._lock:
@@ -137,7 +137,7 @@ class FailedAuthentications:
             facts=(("peer", name),) if name else (),
             counts=tuple((UNRECORDED + code, n) for code, n in sorted(beyond.items())),
         )
-        log_refused(record, name)
+        log_failed_authentication(record, name)
         handle = None
         try:
             handle = runtime.sink.begin(runtime.guard, "", FUNCTION)

@@ -3,7 +3,7 @@
 A call is recorded, or it is denied: each sink gets the record even where another sink fails, and
 the failure becomes one `GuardUnavailable` that names the sink and the type of the error, never its
 text. Where no sink accepts a record, it is logged in one line to ``guardrail.audit``. The flow
-calls this at both ends of a call and, where a sink asks for it, around each run of the model.
+calls this at both ends of a call and, if a sink requests it, around each run of the model.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from guardrail._hooks import (
     wants_intents,
 )
 from guardrail._ports import BlockingStep, Sink
-from guardrail.audit.log import kind_of, log_untaken
+from guardrail.audit.log import kind_of, log_unrecorded
 from guardrail.errors import ConfigurationError, GuardUnavailable
 from guardrail.values import Record
 
@@ -35,10 +35,10 @@ class FanOutHandle:
         failure: the first failure, in words without values; else empty.
     """
 
-    __slots__ = ("failure", "owns")
+    __slots__ = ("failure", "handles")
 
     def __init__(self) -> None:
-        self.owns: list[Any] = []
+        self.handles: list[Any] = []
         self.failure = ""
 
     def fail(self, sink: Sink, error: Exception) -> None:
@@ -142,7 +142,7 @@ class FanOut:
                     trace = part.trace_of(own)
             except Exception as error:  # noqa: BLE001  as above; the other sinks go on
                 handle.fail(part.sink, error)
-            handle.owns.append(own)
+            handle.handles.append(own)
         if not self.frames:
             handle.check()
         return handle
@@ -165,7 +165,7 @@ class FanOut:
         """
         if self._only is not None:
             owned = FanOutHandle()
-            owned.owns.append(handle)
+            owned.handles.append(handle)
         else:
             owned = handle
         wait: BlockingStep | None = None
@@ -173,7 +173,7 @@ class FanOut:
         for at, part in enumerate(self._parts):
             if part.intents:
                 try:
-                    held = part.admit(owned.owns[at], record)
+                    held = part.admit(owned.handles[at], record)
                     if held is not None:
                         wait = held if wait is None else _both(wait, held)
                 except Exception as error:  # noqa: BLE001  as above
@@ -195,7 +195,7 @@ class FanOut:
         for at in self._framed:
             sink = self._parts[at].sink
             try:
-                tokens.append(sink.enter(handle.owns[at]))
+                tokens.append(sink.enter(handle.handles[at]))
             except Exception as error:  # noqa: BLE001  as above
                 handle.fail(sink, error)
                 break
@@ -214,7 +214,7 @@ class FanOut:
             at = self._framed[index]
             sink = self._parts[at].sink
             try:
-                sink.leave(handle.owns[at], tokens[index])
+                sink.leave(handle.handles[at], tokens[index])
             except Exception as error:  # noqa: BLE001  as above
                 handle.fail(sink, error)
 
@@ -236,15 +236,15 @@ class FanOut:
             failed = FanOutHandle()
             failed.fail(self._only, error)
         except BaseException:
-            log_untaken(record)
+            log_unrecorded(record)
             raise
-        log_untaken(record)
+        log_unrecorded(record)
         failed.check()
         return None
 
     def _unbegun(self) -> FanOutHandle:
         handle = FanOutHandle()
-        handle.owns = [_UNBEGUN if part.frames else None for part in self._parts]
+        handle.handles = [_UNBEGUN if part.frames else None for part in self._parts]
         if self.frames:
             handle.failure = "no sink began the call"
         return handle
@@ -254,7 +254,7 @@ class FanOut:
         wait: BlockingStep | None = None
         interruption: BaseException | None = None
         for at, part in enumerate(self._parts):
-            own = handle.owns[at]
+            own = handle.handles[at]
             if own is _UNBEGUN:
                 continue
             try:
@@ -268,7 +268,7 @@ class FanOut:
                 interruption = interruption or error
         if not taken:
             handle.failure = handle.failure or "no sink began the call"
-            log_untaken(record)
+            log_unrecorded(record)
         if interruption is not None:
             raise interruption
         handle.check()

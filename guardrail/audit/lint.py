@@ -15,7 +15,7 @@ def lint_audit(document: Document | None, default: Place) -> Iterator[Finding]:
     """Yield the findings about the ``[audit]`` table.
 
     Arguments:
-        document: the table; ``None`` where there is none.
+        document: the table; ``None`` if there is none.
         default: the place of a finding where the bundle has no table.
     """
     if document is not None and "journal" in document.data:

@@ -16,13 +16,13 @@ from guardrail.values import Record
 _log: Final = logging.getLogger("guardrail.audit")
 
 
-def log_untaken(record: Record) -> None:
+def log_unrecorded(record: Record) -> None:
     """Log a record that no sink accepted, in one line."""
     # ASCII JSON: no text that a caller chose can break the line.
-    _log.error("no sink took this record: %s", json.dumps(attributes(record)))
+    _log.error("no sink accepted this record: %s", json.dumps(attributes(record)))
 
 
-def log_refused(record: Record, peer: str) -> None:
+def log_failed_authentication(record: Record, peer: str) -> None:
     """Warn of a failed authentication: its code, its peer, and how many more there were.
 
     Arguments:
@@ -62,7 +62,7 @@ def log_damage(what: str) -> None:
 
 
 def kind_of(error: BaseException) -> str:
-    """Return the type of an error, and the name of its errno where it has one.
+    """Return the type of an error, and the name of its errno if it has one.
 
     >>> kind_of(OSError(28, "No space left on device"))
     'OSError (ENOSPC)'

@@ -6,8 +6,6 @@ as a pseudonym, which shows only whether two texts are equal. A fact's text is s
 where its source declares the words as its own, or where `@audit` in a policy, or the bundle's list,
 says ``as text``. A listed fact that the action's policies read, and the call does not have, is
 stored as ``None``, to distinguish it from a fact that is not stored.
-
-Compiled as it stands, with ``pseudonyms.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Loads a bundle's folder into all that a guard needs.
+"""Loads a bundle's folder into everything that a guard needs.
 
-The packages below never import each other; this module connects them. It gives each table of
+The packages below never import each other; this module connects them. It passes each table of
 ``guardrail.toml`` to its package, the names of obligations to the policies, the input specs to the
 obligations, and the time zone to the facts. An unknown table is an error. Everything is read and
 checked once, and all faults that can be found are reported together.
@@ -27,7 +27,7 @@ from guardrail._ports import (
     IdentityProvider,
     ObligationType,
     QuotaStore,
-    Recording,
+    RecordSink,
     Runtime,
     Sink,
 )
@@ -47,9 +47,9 @@ from guardrail.errors import ConfigurationError, Denied, Fault, Place
 from guardrail.facts import Bounds, Viewer
 from guardrail.identity import (
     ActingAs,
-    Callers,
     Challenges,
     Credentials,
+    CurrentIdentity,
     EvidenceVerifiers,
     Identification,
     Providers,
@@ -59,7 +59,7 @@ from guardrail.identity import (
     origin_of,
     read_evidence_verifiers,
     read_providers,
-    settled,
+    resolve_or_defer,
 )
 from guardrail.obligations import StorageHandle
 from guardrail.policy import (
@@ -93,15 +93,14 @@ _TABLES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A loaded bundle: the snapshot that decides, and the settings of the rooms around it.
+    """A loaded bundle: the snapshot that decides, and the settings of the other packages.
 
-    ``storage`` holds the quotas' counters, ``challenges`` the nonces that were given out: a reload
-    hands both on. ``plain_facts`` are the paths of facts whose texts are all ours; ``clock`` is the
-    one that was injected, by which quotas are counted. ``shadow`` is what is asked beside the
-    snapshot: all of the bundle's policies, where some have ``@mode("shadow")``, or a second
-    bundle's (`guardrail.bundle.reload`); ``None`` where nothing is. ``keys`` are the keys of inputs
-    that its specs name: no other one ever stands in a path. ``own_kinds`` are the kinds of identity
-    providers beside those of this version.
+    ``storage`` has the counters of quotas, and ``challenges`` the issued nonces; a reload passes
+    both on. ``plain_facts`` are the paths of facts whose texts contain nothing from a caller.
+    ``clock`` is the injected clock. ``shadow`` is the snapshot that is evaluated but not enforced:
+    all policies of the bundle if some have ``@mode("shadow")``, or those of a second bundle
+    (`guardrail.bundle.reload`). ``keys`` are the keys of inputs that the specs name; paths in
+    messages show no others. ``own_kinds`` are the application's own kinds of identity providers.
     """
 
     snapshot: Snapshot
@@ -119,7 +118,7 @@ class Bundle:
 
 
 class BundleRuntime(Runtime):
-    """The rooms as one bundle furnishes them, and the bundle itself for what is no call."""
+    """The runtime of one bundle: what its calls need, and the bundle for everything else."""
 
     __slots__ = ("_identification", "bundle", "group", "refusals", "revocations")
 
@@ -129,7 +128,7 @@ class BundleRuntime(Runtime):
         self,
         bundle: Bundle,
         *,
-        sink: Recording,
+        sink: RecordSink,
         clock: Clock,
         new_id: Callable[[], str],
         revocations: Revocations,
@@ -139,7 +138,7 @@ class BundleRuntime(Runtime):
     ) -> None:
         super().__init__(
             snapshot=bundle.snapshot,
-            identify=Callers(group, inherits=bundle.providers.inherits).current,
+            identify=CurrentIdentity(group, inherits=bundle.providers.inherits).current,
             take_view=Viewer(bundle.bounds, bundle.keys).take,
             sink=sink,
             clock=clock,
@@ -163,13 +162,13 @@ class BundleRuntime(Runtime):
         def identify() -> Identity:
             return self._identification.identify(credentials, self.now())
 
-        identity = settled(identify, partial(self.note, credentials.origin))
+        identity = resolve_or_defer(identify, partial(self.note, credentials.origin))
         return ActingAs(identity, self.revocations, since=self.now(), group=self.group)
 
     def act_as(
         self, principal: Principal, peer: Peer | None, attestation: str | bytes | None
     ) -> ActingAs:
-        """Return the scope of somebody whom the application vouches for."""
+        """Return the scope of a principal that the application vouches for."""
         vouched = vouched_for(principal, peer=peer)
         since = -math.inf if vouched.expires_at is None else self.now()
         if attestation is None:
@@ -179,11 +178,11 @@ class BundleRuntime(Runtime):
             evidence = self._identification.verify_attestation(attestation, self.now())
             return replace(vouched, evidence=evidence)
 
-        identity = settled(identify, partial(self.note, origin_of(peer)))
+        identity = resolve_or_defer(identify, partial(self.note, origin_of(peer)))
         return ActingAs(identity, group=self.group, since=since)
 
     def note(self, origin: str, denial: Denied) -> None:
-        """Keep a failed authentication: `FailedAuthentications.note`."""
+        """Record a failed authentication: see `FailedAuthentications.note`."""
         self.refusals.note(denial, origin, self)
 
 
@@ -216,30 +215,30 @@ def open_trail(
     """Return the fan-out of a guard's sinks, and its journal.
 
     Arguments:
-        bundle: whose ``[audit]`` table says what there is.
-        sinks: the application's own, instead of the one that makes spans.
+        bundle: the bundle, whose ``[audit]`` table configures the sinks.
+        sinks: the application's own sinks, instead of the one that makes spans.
         tracer_provider: for spans.
         clock: the injected clock.
-        journal: where it is; `AUTO`: where the table says; ``None``: nowhere.
+        journal: the folder of the journal; `AUTO`: as in the table; ``None``: no journal.
     """
-    kept: Journal | None = None
+    opened: Journal | None = None
     if journal is not None:
         folder = None if isinstance(journal, Auto) else journal
         name = bundle.snapshot.name
-        kept = open_journal(bundle.audit, guard=name, clock=clock, folder=folder)
+        opened = open_journal(bundle.audit, guard=name, clock=clock, folder=folder)
     if sinks is None:
-        return FanOut(open_sinks(bundle.audit, kept, tracer_provider=tracer_provider)), kept
-    return FanOut((*sinks, kept) if kept is not None else tuple(sinks)), kept
+        return FanOut(open_sinks(bundle.audit, opened, tracer_provider=tracer_provider)), opened
+    return FanOut((*sinks, opened) if opened is not None else tuple(sinks)), opened
 
 
 class _Faults:
-    """Gathers the faults of many readings, so that all are reported at once."""
+    """Collects the faults of several steps, so that all are reported at once."""
 
     def __init__(self) -> None:
         self.found: list[Fault] = []
 
     def gather(self, read: Callable[[], T]) -> T | None:
-        """Return what ``read`` returns, or ``None`` where it found faults."""
+        """Return what ``read`` returns; ``None`` if it raised faults, which are collected."""
         try:
             return read()
         except ConfigurationError as error:
@@ -268,28 +267,28 @@ def load_bundle(
     own_detectors: Sequence[DetectorKind] = (),
     environ: Mapping[str, str] | None = None,
 ) -> Bundle:
-    """Return the bundle of a folder, or raise `ConfigurationError` with every fault.
+    """Return the bundle of a folder; raise `ConfigurationError` with all faults.
 
     Arguments:
-        source: the folder, or what was read of it.
+        source: the folder, or its files.
         clock: the injected clock.
-        storage: the quota store to go on with, where ``[quota]`` still configures it as it was.
-        challenges: the nonces to go on with.
-        own_facts: the application's own fact sources, beside ours.
+        storage: the quota store to continue with, if ``[quota]`` has not changed.
+        challenges: the nonces to continue with.
+        own_facts: the application's own fact sources.
         own_obligations: its own obligation types.
-        own_models: its own pydantic models, each a spec of inputs by this name.
+        own_models: its own pydantic models, each an input spec of its name.
         own_providers: its own kinds of identity providers.
         own_quota_store: its own quota store.
-        own_detectors: its own kinds of findings.
-        environ: where secrets named by the bundle are looked up; the process's by default.
+        own_detectors: its own kinds of detector findings.
+        environ: the environment for secrets that the bundle names; the process's by default.
     """
     folder = source if isinstance(source, Folder) else read_folder(Path(source))
     settings = read_toml("guardrail.toml", folder.files["guardrail.toml"])
     faults = _Faults()
     for table in settings.data:
         if table not in _TABLES:
-            hint = did_you_mean(table, _TABLES, f"There are: {', '.join(_TABLES)}.")
-            message = f"[{table}] is not a table that this version knows. {hint}"
+            hint = did_you_mean(table, _TABLES, f"The tables are: {', '.join(_TABLES)}.")
+            message = f"[{table}] is not a table of this version. {hint}"
             faults.found.append(Fault("GR003", settings.at(table), message))
     if "bundle" not in settings.data:
         message = "[bundle] is required. Add it, with name and version."
@@ -322,7 +321,7 @@ def load_bundle(
         lambda: read_evidence_verifiers(
             of("evidence"),
             challenges=given,
-            opener=evidence_opener(Sources(folder.files, environment)),
+            signature_check_for=evidence_opener(Sources(folder.files, environment)),
         )
     )
     own_stores = (*named.stores, *(() if own_quota_store is None else (own_quota_store,)))
@@ -398,13 +397,13 @@ def _storage(
     own: Sequence[QuotaStore],
     held: StorageHandle | None,
 ) -> StorageHandle:
-    """Return the configured quota store: the held one with its counters, where it is the same."""
+    """Return the configured quota store; the held one with its counters if it is the same."""
     opened = obligations.open_storage(document, clock, own)
     return held if held is not None and held.counts_as(opened) else opened
 
 
 def _prepare_sources(*snapshots: Snapshot | None) -> None:
-    """Have the fact sources make ready what the policies of each action read."""
+    """Let the fact sources prepare the facts that the policies of each action read."""
     for snapshot in snapshots:
         for plan in snapshot.plans.values() if snapshot is not None else ():
             for source, names in plan.wants:
@@ -420,8 +419,8 @@ def _unknown_types(providers: Providers, snapshot: Snapshot) -> Iterator[Fault]:
 
 
 def _unknown_attributes(providers: Providers, snapshot: Snapshot) -> Iterator[Fault]:
-    """Yield the attributes that providers give principals and the schema does not."""
-    from guardrail.policy.engine.request_names import Names as RequestNames
+    """Yield a fault for each attribute that a provider sets and the schema lacks."""
+    from guardrail.policy.engine.request_names import RequestNames
 
     for kind, attr, place in providers.attributes:
         if snapshot.schema.declares(kind):
@@ -432,9 +431,9 @@ def _unknown_attributes(providers: Providers, snapshot: Snapshot) -> Iterator[Fa
 def _unfit_audit(
     audit: AuditSettings, snapshot: Snapshot, settings: Document, home: Path
 ) -> Iterator[Fault]:
-    """Yield what of the ``[audit]`` table does not fit the rest of the bundle."""
+    """Yield the faults of the ``[audit]`` table that depend on the rest of the bundle."""
     for path in _never_read(audit.paths, snapshot):
-        message = f"No policy reads {path}, so it is never there to be kept."
+        message = f"No policy reads {path}, so it is never computed or recorded. Remove it."
         yield Fault("GR003", settings.at("audit", "facts"), message)
     if audit.journal and Path(audit.journal).resolve().is_relative_to(home.resolve()):
         message = "The journal is in the bundle's folder. Keep it elsewhere."
@@ -442,7 +441,7 @@ def _unfit_audit(
 
 
 def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
-    """Return the paths of facts, or of the caller, that no policy reads."""
+    """Return the paths of facts, and of the caller's attributes, that no policy reads."""
     read: dict[str, set[str] | None] = {}
     for plan in snapshot.plans.values():
         for source, names in plan.wants:
@@ -463,7 +462,7 @@ def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
 
 
 def _takes_tables(folder: Folder, specs: Mapping[str, Document]) -> bool:
-    """Whether any action's input may be a table, by the schema and the specs."""
+    """Whether the input of any action can be a table, by the schema and the specs."""
     if b"TableInput" in folder.files.get("schema.cedarschema", b""):
         return True
     return any(
@@ -472,7 +471,7 @@ def _takes_tables(folder: Folder, specs: Mapping[str, Document]) -> bool:
 
 
 def _parse(document: Document | None, model: type[S]) -> S:
-    """Return a table as its model; the defaults where the file has no such table."""
+    """Return a table as its model; the defaults if the file has no such table."""
     return model() if document is None else document.parse(model)
 
 
@@ -482,7 +481,9 @@ def _read_specs(folder: Folder, below: str, faults: _Faults) -> dict[str, Docume
         for file, raw in folder.named(suffix, below=below):
             name = Path(file).stem
             if name in documents:
-                message = f"{documents[name].file} has this name, too. Rename one of them."
+                message = (
+                    f"{documents[name].file} defines a spec of the same name. Rename one of them."
+                )
                 faults.found.append(Fault("GR300", Place(file), message))
                 continue
             document = faults.gather(partial(read, file, raw))
@@ -497,7 +498,7 @@ def _unique(what: str, items: tuple[T, ...], attribute: str) -> tuple[T, ...]:
         name = getattr(item, attribute, None)
         if not isinstance(name, str):
             kind = type_name(item)
-            raise ConfigurationError(f"The {what} {kind} has no `{attribute}`. Add it: a name.")
+            raise ConfigurationError(f"The {what} {kind} has no `{attribute}`. Add it, as a str.")
         if name in seen:
             raise ConfigurationError(f"Two {what}s have the name {name}. Rename one.")
         seen.add(name)

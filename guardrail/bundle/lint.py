@@ -24,13 +24,13 @@ from guardrail.obligations.lint import (
 from guardrail.policy import CheckSettings, Folder, read_uid
 from guardrail.policy.analysis.describe import WHOLE_SCHEMA, whole_schema
 from guardrail.policy.lint import lint
-from guardrail.policy.lint.named_entities import Named, named_entities
+from guardrail.policy.lint.named_entities import NamedEntity, named_entities
 from guardrail.values import Entity
 
 _SETTINGS: Final = "guardrail.toml"
 #: The tags that a policy test may have: see `guardrail.testing.files.yaml_values`.
 TAGS: Final = ("!duration", "!entity", "!ip", "!missing")
-#: What a uid begins with, so that Cedar is asked of little else.
+#: The start of a uid: only such texts are parsed by Cedar.
 _UID: Final = re.compile(r'\s*[A-Za-z_][\w:]*::"')
 _ALLOW: Final = "x_allow"
 _ACCEPTED: Final = re.compile(r"(GR[0-9]{3}): +(\S.*)")
@@ -42,37 +42,42 @@ _HOW: Final = (
 
 
 def findings(bundle: Bundle, folder: Folder) -> tuple[Finding, ...]:
-    """Return what is weak in a bundle, by file and line, accepted findings among the rest.
+    """Return all findings about a bundle, accepted ones too, sorted by file and line.
 
     Arguments:
-        bundle: the bundle, loaded.
-        folder: the files that it was loaded from; `ConfigurationError` where it is others.
+        bundle: the loaded bundle.
+        folder: the files from which it was loaded.
+
+    Raises:
+        ConfigurationError: if the bundle was loaded from other files.
     """
     if bundle.snapshot.revision != folder.revision:
-        raise ConfigurationError("These are not the files that the bundle was loaded from.")
+        raise ConfigurationError(
+            "These are not the files that the bundle was loaded from. Load it again."
+        )
     found = dict.fromkeys(_gather(bundle, folder))
     return tuple(sorted(found, key=_order))
 
 
 def accepted(folder: Folder) -> frozenset[str]:
-    """Return the codes that ``[check] allow`` of a bundle that loads accepts."""
+    """Return the codes in ``[check] allow`` of a bundle that loads."""
     check = _table(read_toml(_SETTINGS, folder.files[_SETTINGS]), "check")
     settings = CheckSettings() if check is None else check.parse(CheckSettings)
     return frozenset(settings.allow)
 
 
 class Acceptance:
-    """Which findings of a bundle its author accepts, and why.
+    """The findings that the author of a bundle accepts, with the reasons.
 
-    A code of ``[check] allow`` holds for the whole bundle; one of ``@x_allow("GR508: reason")``
-    for the policy that has the annotation.
+    A code in ``[check] allow`` is accepted for the whole bundle, a code in
+    ``@x_allow("GR508: reason")`` for the policy with this annotation.
 
     Arguments:
-        bundle: the bundle, loaded.
+        bundle: the loaded bundle.
         folder: its files.
 
     Raises:
-        ConfigurationError: for an ``@x_allow`` that names no finding, or gives no reason.
+        ConfigurationError: for an ``@x_allow`` without a code of a finding, or without a reason.
     """
 
     def __init__(self, bundle: Bundle, folder: Folder) -> None:
@@ -100,7 +105,7 @@ class Acceptance:
         return finding.code in self._codes or self.reason(finding) != ""
 
     def reason(self, finding: Finding) -> str:
-        """Return why a finding about one policy is accepted there; empty where it is not."""
+        """Return the reason in a policy's ``@x_allow``; empty if that lacks the finding."""
         return self._reasons.get((finding.policy, finding.code), "")
 
 
@@ -109,7 +114,7 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
     default = settings.at("bundle")
     yield from lint(bundle.snapshot, folder, settings)
     yield from _stale_schema(folder)
-    if bundle.shadow is not None:  # what is weak in a policy that only looks on, were it enforced
+    if bundle.shadow is not None:  # findings about shadow policies, as if they were enforced
         policies = [policy for policy in bundle.shadow.policies if policy.is_shadow]
         ids = {policy.id for policy in policies} | {policy.text_id for policy in policies}
         weak = lint(bundle.shadow, folder, settings)
@@ -120,7 +125,7 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
     named = chain(named_entities(written, folder), _named_in_tests(folder))
     for entity, place, policy in named:
         if not bundle.providers.can_make(entity):
-            yield _unmade(entity, place, policy)
+            yield _unknown_id(entity, place, policy)
     quotas = [
         (policy.text_id, policy.chunk.annotation(name), demand)
         for policy in bundle.snapshot.policies
@@ -136,7 +141,7 @@ def _gather(bundle: Bundle, folder: Folder) -> Iterator[Finding]:
 
 
 def _stale_schema(folder: Folder) -> Iterator[Finding]:
-    """Yield the finding of a schema, written for other tools, that is not the bundle's any more."""
+    """Yield the finding about a written whole schema that is out of date."""
     file = folder.path / WHOLE_SCHEMA
     try:
         if not file.is_file():
@@ -156,7 +161,9 @@ def _stale_schema(folder: Folder) -> Iterator[Finding]:
 def _lint_outputs(bundle: Bundle) -> Iterator[Finding]:
     snapshot = bundle.snapshot
     by_id = {policy.id: policy for policy in snapshot.policies}
-    texts = {policy.text_id: policy for policy in snapshot.policies}  # links share theirs
+    texts = {
+        policy.text_id: policy for policy in snapshot.policies
+    }  # links share the text of their template
     actions = [
         [(by_id[policy].text_id, name, demand)
          for policy, name, demand in snapshot.demands_on(action)]
@@ -169,18 +176,18 @@ def _lint_outputs(bundle: Bundle) -> Iterator[Finding]:
     )
 
 
-def _unmade(entity: Entity, place: Place, policy: str) -> Finding:
-    """Return the finding that an id is one which no identity provider gives to anybody."""
+def _unknown_id(entity: Entity, place: Place, policy: str) -> Finding:
+    """Return the finding about an id that no identity provider can create."""
     subject = f"{policy}: no" if policy else "No"
     message = (
-        f"{subject} identity provider makes {entity}: ids of this type begin with another prefix. "
-        "Write the provider's `id_prefix` and a `#` before the id, or correct the prefix."
+        f"{subject} identity provider creates {entity}: ids of this type begin with another "
+        "prefix. Write the provider's `id_prefix` and a `#` before the id, or correct the prefix."
     )
     return Finding("GR536", place, message, policy)
 
 
-def _named_in_tests(folder: Folder) -> Iterator[Named]:
-    """Yield the entities that policy tests name. What does not read, ``guardrail test`` tells."""
+def _named_in_tests(folder: Folder) -> Iterator[NamedEntity]:
+    """Yield the entities in policy tests. ``guardrail test`` reports unreadable files."""
     for file in sorted((folder.path / "tests").glob("*_test.yaml")):
         name = f"tests/{file.name}"
         try:
@@ -195,7 +202,7 @@ def _named_in_tests(folder: Folder) -> Iterator[Named]:
                 found.setdefault(read_uid(text), document.at(*path))
             except ConfigurationError:
                 continue
-        yield from (Named(entity, place) for entity, place in found.items())
+        yield from (NamedEntity(entity, place) for entity, place in found.items())
 
 
 def _texts(data: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str, tuple[str | int, ...]]]:

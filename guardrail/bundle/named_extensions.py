@@ -1,7 +1,7 @@
-"""The plug-ins that ``[extensions]`` of ``guardrail.toml`` names, loaded by entry point.
+"""Loads the plug-ins that ``[extensions]`` of ``guardrail.toml`` names, by entry point.
 
-A bundle can name only what an installed package declares as an entry point of our groups: whoever
-installs the package decides which code a bundle can load.
+A bundle can name only what an installed package declares as an entry point of our groups, so the
+person who installs packages decides which code a bundle can load.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "providers": "guardrail.providers",
     "stores": "guardrail.stores",
 }
-#: What a plug-in must have, by the key of the table: attributes that are texts, and methods.
+#: The required texts and methods of a plug-in, by the key of the table.
 _PARTS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "providers": (("kind", "takes"), ("open", "lint")),
     "stores": (("name",), ("open",)),
@@ -63,12 +63,12 @@ def read_extensions(
     """Return the plug-ins that the ``[extensions]`` table names.
 
     Arguments:
-        document: the table; ``None`` where there is none. Then no entry point is looked at.
+        document: the table; ``None`` if there is none. Then no entry points are read.
         find: returns the entry points of a group; those of the installed packages by default.
 
     Raises:
-        ConfigurationError: ``GR003`` for a name that no installed package has, that several have,
-            that is there twice, or whose object does not import or is no plug-in.
+        ConfigurationError: ``GR003`` for a name that no installed package or several packages
+            declare, for a duplicate, and for an object that does not import or is not a plug-in.
     """
     if document is None:
         return NamedExtensions()
@@ -80,7 +80,7 @@ def read_extensions(
         for index, name in enumerate(names):
             place = document.at(key, index)
             if name in names[:index]:
-                faults.append(_fault(place, key, "names this plug-in twice. Remove one."))
+                faults.append(_fault(place, key, "names this plug-in twice. Remove one of them."))
                 continue
             try:
                 found.setdefault(key, []).append(_load(key, name, place, find))
@@ -94,7 +94,7 @@ def read_extensions(
 def _load(
     key: str, name: str, place: Place, find: Callable[[str], Iterable[EntryPoint]] | None
 ) -> Any:
-    """Return the object of one entry point; raise ``GR003`` where it is no plug-in."""
+    """Return the object of one entry point; raise ``GR003`` if it is not a plug-in."""
     texts, methods = _PARTS[key]
     return load_plugin(
         GROUPS[key],

@@ -84,10 +84,10 @@ class Origin:
         return (self.path,) if self.shadow is None else (self.path, self.shadow)
 
     def load(self) -> Bundle:
-        """Return the bundle of the folder, with the policies of a second one as its shadow.
+        """Return the bundle of the folder, with the policies of a second bundle as its shadow.
 
         Raises:
-            ConfigurationError: with every fault of the bundle that does not load.
+            ConfigurationError: with all faults of the bundle that does not load.
         """
         bundle = self.load_one(read_folder(self.path))
         path = self.shadow
@@ -117,11 +117,11 @@ class Origin:
         return bundle
 
     def _check_store(self, bundle: Bundle) -> None:
-        """Raise where the application passes a quota store, and the bundle counts elsewhere."""
+        """Raise if the application passes a quota store that the bundle does not use."""
         store = self.quota_store
         if store is not None and bundle.storage.store is not store:
             raise ConfigurationError(
-                "The bundle does not count in the store that `quota_store` passes. Write "
+                "The bundle does not use the store that `quota_store` passes. Write "
                 f'`store = "{store.name}"` under [quota], or leave `quota_store` out.'
             )
 

@@ -1,9 +1,9 @@
 """The command line: ``guardrail COMMAND``, with one module per command.
 
-It stands above every other package, and nothing imports it. A command reads its arguments, calls
-the library and prints. Results go to standard output, errors and notes to standard error.
+No other package imports it. A command reads its arguments, calls the library and prints. Results go
+to standard output, errors and notes to standard error.
 
-Exit codes: 0 for success, 1 for a finding or a failed test, 2 for a call that can't be run.
+Exit codes: 0 for success, 1 for a finding or a failed test, 2 for wrong arguments or files.
 
 Internal: applications import nothing from here.
 """

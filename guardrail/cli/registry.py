@@ -1,8 +1,8 @@
-"""How the command line finds its commands, and how ``guardrail --help`` lists them.
+"""Finds the commands of the command line, and lists them in ``guardrail --help``.
 
 Each module in `guardrail.cli.commands` declares one command as ``COMMAND``; each command of
 ``guardrail journal`` is declared in the same way in `guardrail.cli.journal`. A new command is
-therefore one new module: its name, its help and its section stand beside its function.
+therefore one new module, with its name, its help, its section and its function.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-#: The start of indented lines: behind a blank line, or behind a colon.
+#: The start of indented lines: after a blank line, or after a colon.
 _INDENTED: Final = re.compile(r"(?:\n\n|(?<=:)\n)(?=[ ])")
-#: On a line of its own, it tells the formatter of help to leave the paragraph's lines alone.
+#: On a line of its own, it makes the formatter of help keep the lines of the paragraph.
 _KEEP_LINES: Final = "\b\n"
 
 
@@ -32,7 +32,7 @@ class HelpSection(StrEnum):
     write = "Write and test policies"
     compare = "Compare versions"
     callers = "Identify callers"
-    records = "Read what was recorded"
+    records = "Read recorded calls"
     tools = "Work with other tools"
 
 
@@ -41,9 +41,9 @@ class Command:
     """One command.
 
     Attributes:
-        name: what is typed: ``check``.
+        name: the name on the command line: ``check``.
         run: the function; its docstring is the help, and its parameters are the options.
-        section: where ``guardrail --help`` lists it; without meaning inside a group.
+        section: the section of ``guardrail --help``; ignored inside a group.
     """
 
     name: str
@@ -56,11 +56,11 @@ class CommandGroup:
     """Commands below a common name, such as ``guardrail key``.
 
     Attributes:
-        name: what is typed before the command's own name: ``key``.
-        help: one sentence on the group.
-        example: a call, as it is typed.
+        name: the name on the command line before the command's own name: ``key``.
+        help: one sentence about the group.
+        example: an example of a call.
         commands: the commands, in the order in which help lists them.
-        section: where ``guardrail --help`` lists the group.
+        section: the section of ``guardrail --help``.
     """
 
     name: str
@@ -71,14 +71,14 @@ class CommandGroup:
 
 
 def find_commands(package: str) -> Iterator[Command | CommandGroup]:
-    """Yield what the modules of a package declare as ``COMMAND``, in the order of their names.
+    """Yield the ``COMMAND`` of each module of a package, in the order of the modules' names.
 
     Arguments:
-        package: its dotted name. It holds nothing but commands, since each of its modules is
-            imported whenever the command line starts.
+        package: the dotted name of the package. It contains commands only, since all of its
+            modules are imported whenever the command line starts.
 
     Raises:
-        AttributeError: where a module declares no command.
+        AttributeError: if a module declares no command.
     """
     for module in iter_modules(import_module(package).__path__, f"{package}."):
         yield import_module(module.name).COMMAND
@@ -105,7 +105,7 @@ def add_commands(app: typer.Typer, commands: Iterable[Command | CommandGroup]) -
 
 
 def keep_indented_lines(text: str) -> str:
-    """Return a help text whose indented lines are not filled, such as examples and exit codes."""
+    """Return a help text in which indented lines, such as examples, are not wrapped."""
     return _INDENTED.sub(lambda _: f"\n\n{_KEEP_LINES}", text)
 
 

@@ -1,13 +1,13 @@
-"""Detectors: what is in a text that should not be, where, and the text without it.
+"""Detectors: find personal data, secrets and injected text in a text, and cut them out.
 
 `Scanner` finds kinds (`KINDS`, `GROUPS`), `Redactor` cuts them out of whole texts and
 `StreamRedactor` out of texts in pieces. Facts report what was found, and obligations cut it.
-``docs/detectors.md`` publishes how much is found, and what is not.
+``docs/detectors.md`` publishes the detection rates.
 
-The time is linear in the text, whatever the text. Compatibility forms, accents, letters that
-imitate ASCII and invisible characters do not hide a finding, and what is cut is always whole
-grapheme clusters of the original text (UAX #29; of up to 30 marks). A kind can also be code of the
-application, such as a model: see `DetectorKind`.
+The time is linear in the length of any text. Compatibility forms, accents, letters that imitate
+ASCII and invisible characters do not hide a finding, and cuts are always whole grapheme clusters of
+the original text (UAX #29; of up to 30 marks). A kind can also be code of the application, such as
+a model: see `DetectorKind`.
 
 Internal: applications import nothing from here.
 """
@@ -19,7 +19,7 @@ from guardrail.detectors.kinds import (
     GROUPS,
     KINDS,
     LIMIT_FINDINGS,
-    Finding,
+    Detection,
     MatchTooLong,
     TooManyFindings,
     expand,
@@ -32,7 +32,21 @@ from guardrail.detectors.scan.re2_patterns import ENGINE
 from guardrail.detectors.scan.scanner import Scanner
 
 __all__ = [
-    "ENGINE", "GROUPS", "KINDS", "LIMIT_FINDINGS", "Detector", "DetectorFailed", "DetectorKind",
-    "Finding", "KnownFindings", "MatchTooLong", "ModelKind", "Redactor", "Scanner",
-    "StreamRedactor", "Style", "TooManyFindings", "expand",
+    "ENGINE",
+    "GROUPS",
+    "KINDS",
+    "LIMIT_FINDINGS",
+    "Detection",
+    "Detector",
+    "DetectorFailed",
+    "DetectorKind",
+    "KnownFindings",
+    "MatchTooLong",
+    "ModelKind",
+    "Redactor",
+    "Scanner",
+    "StreamRedactor",
+    "Style",
+    "TooManyFindings",
+    "expand",
 ]  # fmt: skip

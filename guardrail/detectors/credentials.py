@@ -1,8 +1,8 @@
-"""Passwords and tokens without a format of their own, recognised by the text before them.
+"""Passwords and tokens without a format, recognised by the text before them.
 
-`Credentials` is the kind ``credential``. Like a custom kind it has a pattern, and judges each
-match. Only the value is the finding: the name, the user and the host stay. The judgement leaves out
-what the pattern can't exclude: a placeholder, a name in code, a key of another kind.
+`CredentialSearch` is the kind ``credential``. Like a custom kind it has a pattern, and checks each
+match. Only the value is cut: the name, the user and the host stay. The check excludes values that
+the pattern can't: a placeholder, a name in code, a key of another kind.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from guardrail.detectors.scan.patterns import Pattern, read_pattern
 from guardrail.detectors.scan.scan_state import ScanState
 from guardrail.detectors.scan.scanner_core import ScannerCore
 
-#: So many characters of what may become a match are held back; more of them are refused.
+#: The most characters of a possible match that are held back; a longer one is rejected.
 LIMIT_HELD: Final = 4_096
 
-#: A user's password in an address (RFC 3986, section 3.2.1). It may not hold / ? # there; people
-#: write them all the same, so the second form takes them, where it begins with no port.
+#: A user's password in an address (RFC 3986, section 3.2.1). By the RFC it has no / ? #, but people
+#: write these, so the second form accepts them unless the password begins with a port.
 _ADDRESS: Final = (
     r"""[a-z][a-z0-9+.-]{1,15}://[^\s/?#:@"'<>`]*:"""
     r"""(?:([^\s/?#"'<>`]+)@|([^\s"'<>`@]{1,40})@)"""
 )
-#: What a scheme sends (RFC 9110, section 11.2, token68), and any value; but no token with a kind of
-#: its own (RFC 7519), which has no greatest length.
+#: The value after a scheme (RFC 9110, section 11.2, token68), and any value, except a token that is
+#: another kind (RFC 7519), which has no maximum length.
 _SENT: Final = (
     r"""(?-i:(?:[A-Za-df-z0-9._~+/-]|e[A-Za-xz0-9._~+/-]|ey[A-IK-Za-z0-9._~+/-])"""
     r"""[A-Za-z0-9._~+/-]*=*)"""
@@ -39,14 +39,14 @@ _VALUE: Final = (
     r"""(?-i:(?:[^\s"'\\,;&<>`|e]|e[^\s"'\\,;&<>`|y]|ey[^\s"'\\,;&<>`|J])[^\s"'\\,;&<>`|]*"""
     r"""|ey?)"""
 )
-#: HTTP's credentials: with the header's name (RFC 9110, section 11.6.2), and without.
+#: HTTP credentials: with the name of the header (RFC 9110, section 11.6.2), and without.
 _SCHEMES: Final = "basic|bearer|token|apikey|api-key|key|digest|negotiate|ntlm|ssws|hawk"
 _HEADER: Final = (
     rf"""authorization["'\\]{{0,2}}\s{{0,3}}(?:=>|:=|[:=])\s{{0,3}}["'\\]{{0,2}}"""
     rf"""(?:({_SCHEMES})\s{{1,3}})?({_SENT})"""
 )
 _SCHEME: Final = rf"""(bearer|basic)\s{{1,3}}({_SENT})"""
-#: Names of passwords, of which any value is one; and names of tokens, which have digits.
+#: Names of passwords, which may have any value; and names of tokens, whose values have digits.
 _PASSWORDS: Final = (
     "password|passwd|passwort|passphrase|passcode|kennwort|contrasena|senha|wachtwoord"
     "|mot de passe|pwd|pass|pw"
@@ -69,26 +69,26 @@ _HEADER_SCHEME, _HEADER_VALUE = 3, 4
 _LONE_SCHEME, _LONE_VALUE = 5, 6
 _PASSWORD, _TOKEN, _SIGN, _QUOTED, _UNQUOTED = 7, 8, 9, (10, 11, 12), 13
 
-#: Short names are whole words; they go on from a letter only where one word ends: ``authToken``.
+#: Short names must be whole words; they may follow a letter only at a word boundary: ``authToken``.
 _SHORT: Final = frozenset((b"pass", b"pw", b"pwd", b"auth", b"secret", b"token"))
 _COMPOUNDS: Final = (
     b"access", b"auth", b"refresh", b"id", b"session", b"bearer", b"client", b"app", b"user",
     b"api", b"csrf", b"bot", b"hub", b"db", b"root", b"admin", b"my", b"master", b"shared",
 )  # fmt: skip
-#: The most characters of a mark before the name in it.
+#: The most characters before the name in a mark.
 _LIMIT_MARK: Final = 42
-#: What ends a sentence and is no part of a value; and brackets, where they were not opened in it.
+#: Punctuation that ends a sentence, and closing brackets that were not opened in the value.
 _TRAILING: Final = b".:"
 _BRACKETS: Final = {ord(")"): b"(", ord("]"): b"[", ord("}"): b"{"}
 _PORT: Final = re.compile(rb"\d{1,5}(?:[/?#]|$)")
-#: What stands for a value and is none: variables, tags, formats, rows of one sign.
+#: Placeholders: variables, tags, formats, repetitions of one character.
 _PLACEHOLDER: Final = re.compile(
     rb"\$[A-Za-z_]\w*$|\$[{(]|%\w+%$|%[sdr]$|%\(|[{<]|\*+$|\.+$|x{3,}$|-+$|_+$"
     rb"|(?:none|null|nil|true|false|undefined|required|optional|string|str|text|empty|redacted"
     rb"|example|changeme|todo)$",
     re.IGNORECASE,
 )
-#: What reads a value in code: a call, an item, an attribute.
+#: Code that reads a value: a call, an item, an attribute.
 _CODE: Final = re.compile(rb"[A-Za-z_$][A-Za-z_.>-]*[(\[]|[A-Za-z_$][A-Za-z_]*(?:\.[A-Za-z_]+)+$")
 _ALNUM: Final = re.compile(rb"[0-9A-Za-z\x80]")
 _LETTERS: Final = frozenset(string.ascii_letters.encode())
@@ -96,12 +96,12 @@ _CAPITALS: Final = re.compile(rb"[A-Z]{2}")
 _WORD: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 
 
-class Credentials:
+class CredentialSearch:
     """The kind ``credential``, for `custom_kinds.Search`.
 
     Arguments:
-        core: the scan for formats: a value that is a key or token by its format is that.
-        own: names of a bundle's own kinds, whose marks are no values.
+        core: the scan for formats, to recognize a value that is a key or token by its format.
+        own: names of the bundle's own kinds, whose marks are not values.
     """
 
     __slots__ = ("_core", "_marks", "held", "name", "pattern")
@@ -122,12 +122,12 @@ class Credentials:
         return self.held
 
     def span(self, match: Any) -> tuple[int, int, int]:
-        """Return where the value of a match stands, without what ends a sentence behind it."""
+        """Return the place of a match's value, without the punctuation after it."""
         start, end = self._value(match)
         return match.start(), start, end
 
     def resume(self, start: int, end: int) -> int:  # noqa: ARG002 (the other end counts elsewhere)
-        """Return where the search goes on: what is no value may hold one."""
+        """Return where the search continues: a rejected value may contain another one."""
         return start
 
     def _value(self, match: Any) -> tuple[int, int]:
@@ -150,19 +150,19 @@ class Credentials:
         final: bool,
     ) -> bool:
         """Return whether the value of a match is a password or a token."""
-        del final  # what is judged is there to its end
+        del final  # the whole value is present
         value = plain[start:end]
         mark = self._marks.search(value)
-        if mark is not None:  # some of it was cut: what stands before that counts
+        if mark is not None:  # a part of it was cut: the text before that counts
             value = value[: mark.start()]
             if match.start(_IN_ADDRESS) >= 0 or match.start(_IN_ADDRESS_RAW) >= 0:
                 return False
         if _ALNUM.search(value) is None or not self._counts(plain, match, value):
             return False
-        return not self._has_own_kind(plain[start:end])  # it will be cut as that
+        return not self._has_own_kind(plain[start:end])  # another kind cuts it
 
     def _counts(self, plain: bytes, match: Any, value: bytes) -> bool:
-        """Return whether a value is one, by what stands before it."""
+        """Return whether a value is a credential, by the text before it."""
         if match.start(_IN_ADDRESS) >= 0:
             return True
         if match.start(_IN_ADDRESS_RAW) >= 0:
@@ -175,13 +175,13 @@ class Credentials:
         return not self._is_in_mark(plain, match.start()) and _is_named(plain, match, value)
 
     def _is_in_mark(self, plain: bytes, place: int) -> bool:
-        """Return whether a name stands in the mark of something that was cut: ``[api_key:...]``."""
+        """Return whether a name is in the mark of a cut: ``[api_key:...]``."""
         bracket = plain.rfind(b"[", max(0, place - _LIMIT_MARK), place)
         mark = self._marks.match(plain, bracket) if bracket >= 0 else None
         return mark is not None and mark.end() > place
 
     def _has_own_kind(self, value: bytes) -> bool:
-        """Return whether a value is wholly a key or a token by its format."""
+        """Return whether a whole value is a key or a token by its format."""
         data = bytearray(bytes(PAD) + value + bytes(PAD))
         state = ScanState(self._core.setup, data, True, False)
         self._core.scan(state, PAD, state.size)
@@ -193,12 +193,12 @@ class Credentials:
 
 @lru_cache(maxsize=1)
 def _pattern() -> Pattern:
-    """Return the compiled pattern: it takes a while to compile."""
+    """Return the compiled pattern, cached because compilation is slow."""
     return read_pattern(_PATTERN, is_edged=False)
 
 
 def _size(value: bytes) -> int:
-    """Return the size of a value without what ends a sentence or a bracket behind it."""
+    """Return the size of a value without punctuation and closing brackets at its end."""
     size = len(value)
     if size > 2 and value.endswith((b"**", b"__")):
         size -= 2  # emphasis in Markdown
@@ -216,7 +216,7 @@ _FORMATTED: Final = frozenset(("api_key", "jwt", "private_key"))
 
 
 def _is_sent(value: bytes, scheme: bytes | None, *, has_name: bool) -> bool:
-    """Return whether a value behind a scheme, or behind ``Authorization``, is sent as one."""
+    """Return whether a value after a scheme, or after ``Authorization``, is a credential."""
     name = (scheme or b"").lower()
     if name == b"basic":
         return _is_basic(value)
@@ -238,7 +238,7 @@ def _is_basic(value: bytes) -> bool:
 
 
 def _is_token(value: bytes, least: int) -> bool:
-    """Return whether a value has the length and the mixture of a token, and not of a word."""
+    """Return whether a value has the length and the mix of characters of a token, not of a word."""
     digits = sum(48 <= code <= 57 for code in value)
     letters = sum(code > 64 for code in value)
     if len(value) < least:
@@ -247,7 +247,7 @@ def _is_token(value: bytes, least: int) -> bool:
 
 
 def _is_mixed(value: bytes) -> bool:
-    """Return whether letters are mixed as no words in a name are."""
+    """Return whether letters are mixed as in no name of several words."""
     capitals = sum(65 <= code <= 90 for code in value)
     return (
         len(value) >= 16
@@ -258,7 +258,7 @@ def _is_mixed(value: bytes) -> bool:
 
 
 def _is_named(plain: bytes, match: Any, value: bytes) -> bool:
-    """Return whether a value behind a name is a password or a token."""
+    """Return whether a value after a name is a password or a token."""
     group = _PASSWORD if match.start(_PASSWORD) >= 0 else _TOKEN
     name = match.group(group).lower()
     place = match.start(group)
@@ -291,7 +291,7 @@ def _is_named(plain: bytes, match: Any, value: bytes) -> bool:
 
 
 def _is_whole(plain: bytes, place: int, name: bytes) -> bool:
-    """Return whether a name begins a word, or one that is written together with others."""
+    """Return whether a name begins a word, also in a compound such as ``authToken``."""
     if name not in _SHORT or place == 0 or plain[place - 1] not in _LETTERS:
         return True
     before = plain[max(0, place - 12) : place]

@@ -1,8 +1,8 @@
-"""Custom kinds of a bundle: a name, a pattern, and words of which one must be near.
+"""Custom kinds of a bundle: a name, a pattern, and words of which one must be near a match.
 
-`Detector` is one such kind; `Search` looks for it in one text, whole or in pieces. A search goes
+`Detector` is one such kind; `Search` searches for it in one text, whole or in pieces. A search goes
 through a text in windows of a fixed size and returns the matches that are decided: those before the
-first place from which more text could still make another match. So each character costs the same
+first place from which later text could still make another match. So each character costs the same
 with every pattern, and a whole text has the same matches as its pieces.
 """
 
@@ -18,11 +18,11 @@ from guardrail.detectors.scan import re2_patterns
 from guardrail.detectors.scan.folding import Folding
 from guardrail.detectors.scan.patterns import Pattern, PatternError, read_pattern
 
-#: The most characters of a possible match that are held back; a longer one is refused.
+#: The most characters of a possible match that are held back; a longer one is rejected.
 LIMIT_HELD: Final = 1_024
-#: A word of ``near`` stands within so many characters before or behind a match.
+#: The most characters between a match and a word of ``near``, before or after it.
 LIMIT_NEAR: Final = 48
-#: The most characters of a word that stands near, and the most such words.
+#: The most characters of a word of ``near``, and the most such words.
 LIMIT_WORD: Final = 40
 LIMIT_WORDS: Final = 32
 _WINDOW: Final = 16_384
@@ -33,21 +33,21 @@ NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class Detector:
-    r"""A kind of your own: texts that match a pattern, where a word stands near if any is named.
+    r"""A custom kind: texts that match a pattern, near a word if any is given.
 
-    The pattern is google-re2's, and is matched in the plain view of a text (see
-    `guardrail.detectors`). A match begins and ends where a word does: ``EMP-\d{6}`` is not found
-    in ``TEMP-123456`` nor in ``EMP-1234567``. ``^`` and ``$`` are the beginning and the end of
-    the whole text, in a stream as well; capitals count, unless ``(?i)`` says otherwise.
+    The pattern has the syntax of google-re2, and is matched in the plain view of a text (see
+    `guardrail.detectors`). A match begins and ends at a word boundary: ``EMP-\d{6}`` is not found
+    in ``TEMP-123456`` nor in ``EMP-1234567``. ``^`` and ``$`` are the start and the end of the
+    whole text, also in a stream; case matters, unless the pattern has ``(?i)``.
 
     Arguments:
-        name: lower case letters, digits and ``_``, at most 40; no name of ours.
-        pattern: what to find; it can't match the empty text.
-        near: words of which one must stand within 48 characters before or behind a match, in
-            any case and as a part of a longer word too. None: a match is enough.
+        name: lower case letters, digits and ``_``, at most 40; not a built-in name.
+        pattern: the pattern, which can't match the empty text.
+        near: words of which one must be within 48 characters before or after a match, in any case,
+            also as a part of a longer word. Empty: a match is enough.
 
-    Raises `ValueError` for a name, a pattern or a word that can't be taken. The message quotes
-    nothing of the pattern.
+    Raises `ValueError` for an invalid name, pattern or word. The message quotes nothing of the
+    pattern.
     """
 
     __slots__ = ("name", "near", "pattern")
@@ -62,7 +62,7 @@ class Detector:
 
     @property
     def held(self) -> int:
-        """The most characters of what may become a match."""
+        """The most characters of a possible match."""
         return max(LIMIT_HELD, self.pattern.most or 0)
 
     @property
@@ -71,12 +71,12 @@ class Detector:
         return self.held + (LIMIT_NEAR if self.near is not None else 0)
 
     def span(self, match: Any) -> tuple[int, int, int]:
-        """Return where a match stands, without the neighbouring character that was read."""
+        """Return the place of a match, without the adjacent character that the pattern reads."""
         start, end = match.span(1)
         return start, start, end
 
     def resume(self, start: int, end: int) -> int:  # noqa: ARG002 (the other end counts elsewhere)
-        """Return where the search goes on when no word stands near a match."""
+        """Return where the search continues if no word is near a match."""
         return end
 
     def judge(
@@ -87,7 +87,7 @@ class Detector:
         end: int,
         final: bool,
     ) -> bool | None:
-        """Return whether a word stands near a match; ``None``: text that follows may have one."""
+        """Return whether a word is near a match; ``None`` if later text may have one."""
         del match
         if self.near is None:
             return True
@@ -97,47 +97,50 @@ class Detector:
         return False if final or end + LIMIT_NEAR <= len(plain) else None
 
     def fits(self, text: str) -> bool:
-        """Return whether a match stands in a text, whatever is near it. Raises `MatchTooLong`."""
+        """Return whether a text has a match, with or without a word near it.
+
+        Raises `MatchTooLong`.
+        """
         return bool(Search(self, 1, is_any=True).whole(_plain(text)))
 
     def finds(self, text: str) -> bool:
-        """Return whether it is found in a text. Raises `MatchTooLong`."""
+        """Return whether a text has a finding of this kind. Raises `MatchTooLong`."""
         return bool(Search(self, len(text) + 1).whole(_plain(text)))
 
 
 class SearchKind(Protocol):
-    """What a search looks for: a pattern, and a judgement of its matches."""
+    """What a search finds: a pattern, and a check of its matches."""
 
     name: str
     pattern: Pattern
-    #: So many matches that do not count are looked at, for each finding that a text may have.
+    #: How many rejected matches are checked for each finding that a text may have.
     spare: int
 
     @property
     def held(self) -> int:
-        """The most characters of what may become a match."""
+        """The most characters of a possible match."""
         ...
 
     def span(self, match: Any) -> tuple[int, int, int]:
-        """Return where a match begins, and from where to where the finding in it goes."""
+        """Return where a match begins, and the start and the end of the finding in it."""
         ...
 
     def resume(self, start: int, end: int) -> int:
-        """Return where the search goes on when a match does not count."""
+        """Return where the search continues after a rejected match."""
         ...
 
     def judge(self, plain: bytes, match: Any, start: int, end: int, final: bool) -> bool | None:
-        """Return whether a match counts; ``None``: text that follows decides."""
+        """Return whether a match is a finding; ``None`` if later text decides."""
         ...
 
 
 class Search:
-    """Looks for one detector in one text; it counts what it has looked at.
+    """Searches for one kind in one text, and counts the matches that it has checked.
 
     Arguments:
-        detector: what to look for.
+        detector: the kind.
         limit: how many findings the text may have.
-        is_any: matches count wherever they stand, and one is enough.
+        is_any: every match is a finding, and one is enough.
     """
 
     __slots__ = ("_count", "_detector", "_is_any", "_limit", "_rejected")
@@ -154,15 +157,15 @@ class Search:
         return self.look(plain, 0, final=True)[0]
 
     def look(self, plain: bytes, begin: int, *, final: bool) -> tuple[list[tuple[int, int]], int]:
-        """Return the matches that are decided, and up to where all is.
+        """Return the decided matches, and the place up to which everything is decided.
 
         Arguments:
-            plain: a plain view, without padding.
-            begin: up to where all was decided before.
-            final: no more text follows.
+            plain: a plain view without padding.
+            begin: the place up to which everything was decided before.
+            final: whether no more text follows.
 
-        Raises `TooManyFindings`, and `MatchTooLong` for what may become a match and is longer
-        than what is held back.
+        Raises `TooManyFindings`, and `MatchTooLong` for a possible match that is longer than the
+        text that is held back.
         """
         found: list[tuple[int, int]] = []
         size, at = len(plain), begin
@@ -176,7 +179,7 @@ class Search:
                 return found, at
 
     def _decided(self, plain: bytes, at: int, stop: int, *, is_inner: bool) -> int:
-        """Return where the first match begins that may go on behind a place."""
+        """Return the start of the first match that may continue after a place."""
         pattern = self._detector.pattern
         if is_inner and pattern.most is not None:
             return max(at, stop - pattern.most)
@@ -194,7 +197,7 @@ class Search:
         final: bool,
         found: list[tuple[int, int]],
     ) -> tuple[int, bool]:
-        """Add a window's matches; return where it ended, and whether one is not decided."""
+        """Add the matches of a window; return where it ended, and whether one is undecided."""
         kind = self._detector
         while at < limit and (match := self._next(plain, at, stop)) is not None:
             first, start, end = kind.span(match)
@@ -212,7 +215,7 @@ class Search:
         return max(at, limit), False
 
     def _next(self, plain: bytes, at: int, stop: int) -> Any:
-        """Return the next match, which may begin at a place: what is before it, its edge reads."""
+        """Return the next match from a place on; its edge reads the character before."""
         pattern = self._detector.pattern
         if pattern.here is not None and at > 0 and plain[at - 1] not in _ALNUM:
             match = pattern.here.match(plain, at, stop)
@@ -254,7 +257,7 @@ def _plain(text: str) -> bytes:
 
 
 def _words(near: Sequence[str]) -> Any:
-    """Return what finds one of some words, in any case; ``None`` for no words."""
+    """Return a pattern for any of some words, in any case; ``None`` for no words."""
     if not near:
         return None
     if len(near) > LIMIT_WORDS:
@@ -271,7 +274,7 @@ def _words(near: Sequence[str]) -> Any:
 
 
 def _is_mark(name: str) -> bool:
-    """Return whether what stands where such a kind was cut is a finding of ours."""
+    """Return whether the mark of such a kind is itself a finding of a built-in kind."""
     from guardrail.detectors.scan.scanner import Scanner
 
     return bool(Scanner(KINDS).kinds_in(f"[{name}] [{name}:0a1b2c3d]"))

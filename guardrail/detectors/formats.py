@@ -1,7 +1,7 @@
 """The public formats of keys, and the structure of bank account numbers, for the scan.
 
-A format that is only a run of letters and digits is left out: without a typical prefix, a key looks
-like a checksum. The tables are made before a scan; nothing here runs on a text.
+A format that is only a run of letters and digits is not included: without a typical prefix, a key
+looks like a checksum. The tables are made before a scan; nothing here runs on a text.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ _UPPER: Final = string.ascii_uppercase + string.digits
 
 
 class Format(NamedTuple):
-    """A key's format: what it begins with, and at least how many of which characters follow.
+    """The format of a key: its prefix, and the characters that follow.
 
     Attributes:
-        prefix: what it begins with.
-        chars: what follows.
-        least: how many of these at least.
-        exact: there are no more: where more follow, it is another thing. Else it ends where they
-            do.
-        mark: the place in the prefix at which the scan stops for it: its rarest character, and no
+        prefix: the prefix.
+        chars: the characters that follow.
+        least: the least number of these.
+        exact: whether there are exactly as many: a longer run is not a key. Otherwise the key ends
+            where the run ends.
+        mark: the index in the prefix at which the scan stops: its rarest character, which is not a
             digit; the last one by default.
-        is_random: among the first `least` characters, letters and digits are mixed as in no words;
-            ``hf_requiredCharacteristicTypes`` is a name in a program.
-        has_points: a point is of it where more of it follows.
-        kind: what it is a finding of.
-        is_address: it stands in a web address, of which scheme and subdomain are cut as well.
+        is_random: whether letters and digits must be mixed in the first `least` characters as in no
+            words; ``hf_requiredCharacteristicTypes`` is a name in a program.
+        has_points: whether a point belongs to it if more of it follows.
+        kind: the kind of the finding.
+        is_address: whether it is in a web address, whose scheme and subdomain are cut as well.
     """
 
     prefix: str
@@ -49,7 +49,7 @@ class Format(NamedTuple):
 
 
 def _hex(prefix: str, size: int, mark: int = -1) -> Format:
-    """Return the format of so many hexadecimal digits."""
+    """Return the format of a number of hexadecimal digits."""
     return Format(prefix, _HEX, size, exact=True, mark=mark, is_random=False)
 
 
@@ -185,7 +185,7 @@ KEYS: Final = (
     ),
 )  # fmt: skip
 
-#: The characters at which a scan stops, by the kinds that it then looks for.
+#: The characters at which a scan stops, by the kinds that it then checks for.
 MARKS: Final = {
     "email": "@",
     "phone": string.digits + "+(",
@@ -198,28 +198,28 @@ MARKS: Final = {
     "mac": string.digits + ":-.",
     "private_key": "-",
     "jwt": "J",
-    "api_key": ":",  # and what the formats have
+    "api_key": ":",  # and the marks of the formats
     "hidden_text": "<",
 }
 
-#: A format as the scan reads it: its number, prefix, mark, characters, least count, what it is
-#: (`EXACT`, `RANDOM`, `POINTS`, `ADDRESS`), and its kind's number.
+#: A format for the scan: its number, prefix, mark, characters, least count, flags (`EXACT`,
+#: `RANDOM`, `POINTS`, `ADDRESS`), and the number of its kind.
 Entry = tuple[int, bytes, int, bytes, int, int, int]
 EXACT, RANDOM, POINTS, ADDRESS = 1, 2, 4, 8
 
-#: What a stop can mean, as the scan reads it: digits, marks of other kinds, marks of keys.
+#: The reasons for a stop: digits, marks of other kinds, marks of keys.
 DIGIT, OTHER, KEY = 1, 2, 4
 
 
 @lru_cache(maxsize=64)
 def tails() -> tuple[bytes, ...]:
-    """Return for each format which bytes its keys may go on with."""
+    """Return for each format the bytes that may follow its prefix."""
     return tuple(bytes(chr(point) in form.chars for point in range(256)) for form in KEYS)
 
 
 @lru_cache(maxsize=64)
 def entries(wanted: frozenset[str]) -> dict[int, tuple[Entry, ...]]:
-    """Return the formats of wanted kinds by the two characters that end at their mark."""
+    """Return the formats of the wanted kinds, by the two characters that end at their mark."""
     table: dict[int, tuple[Entry, ...]] = {}
     for number, form in enumerate(KEYS):
         if form.kind not in wanted:
@@ -239,7 +239,7 @@ def entries(wanted: frozenset[str]) -> dict[int, tuple[Entry, ...]]:
 
 @lru_cache(maxsize=64)
 def triggers(wanted: frozenset[str]) -> bytes:
-    """Return for each byte what a scan for some kinds stops at it for; 0 for nothing."""
+    """Return for each byte the reasons for which a scan stops at it; 0 for none."""
     table = bytearray(256)
     for kind in wanted & MARKS.keys():
         for char in MARKS[kind]:

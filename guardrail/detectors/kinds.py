@@ -1,4 +1,4 @@
-"""The vocabulary of the detectors: kinds, groups of kinds, and what a finding is.
+"""The vocabulary of the detectors: kinds, groups of kinds, and the form of a finding.
 
 `expand` turns the names that a policy or an application writes into kinds. An unknown name is an
 error that suggests the nearest known one.
@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from guardrail._nearest import nearest
 from guardrail.detectors.phone_formats import FORMS
 
-#: Every kind, with what it means.
+#: Every kind, with its meaning.
 KINDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "email": "an email address",
@@ -58,12 +58,12 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 NAMES: Final = tuple(KINDS)
 
 
-#: How many places of one text are looked at closely, by default: findings, and what may be one.
+#: The default limit of findings and possible findings in one text.
 LIMIT_FINDINGS: Final = 2_000
 
 
 class TooManyFindings(Exception):
-    """A text has more places to look at closely than it may: it is refused, and not looked through.
+    """A text has too many findings or possible findings, and is rejected without a complete scan.
 
     Arguments:
         limit: how many it may have.
@@ -71,7 +71,7 @@ class TooManyFindings(Exception):
     Attributes:
         limit: how many it may have.
         reason: what the text has too much of, to follow on "it has".
-        cure: what to do about it, in small letters.
+        cure: the remedy, starting in lower case.
     """
 
     def __init__(self, limit: int) -> None:
@@ -87,7 +87,7 @@ class MatchTooLong(TooManyFindings):
     The text is refused: whether it has a match cannot be decided from the part that is held back.
 
     Arguments:
-        kind: whose pattern it is.
+        kind: the kind with the pattern.
         limit: how many characters of it are held back.
     """
 
@@ -98,8 +98,8 @@ class MatchTooLong(TooManyFindings):
         self.cure = f"bound the repeats in the pattern of [detectors.{kind}], as in {{1,40}}"
 
 
-class Finding(NamedTuple):
-    """One thing that was found: its kind, and where it stands in the text as it came."""
+class Detection(NamedTuple):
+    """One finding: its kind, and its place in the original text."""
 
     kind: str
     start: int
@@ -110,9 +110,9 @@ def expand(names: Iterable[str], own: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the kinds that names of kinds and groups stand for, each once, in order of `KINDS`.
 
     Arguments:
-        names: kinds, groups, and ``phone(ES, PL)``: `phone` with the national forms of countries
-            (`guardrail.detectors.phone_formats.FORMS`), by their ISO 3166 codes.
-        own: names of other kinds that there are; they go last.
+        names: kinds, groups, and ``phone(ES, PL)``: `phone` with the national forms of some
+            countries (`guardrail.detectors.phone_formats.FORMS`), by their ISO 3166 codes.
+        own: names of other kinds; they are last in the order.
 
     Raises `ValueError` for a name that is none of these, and for a single text in place of several
     names. No names give no kinds.
@@ -142,7 +142,7 @@ def expand(names: Iterable[str], own: Iterable[str] = ()) -> tuple[str, ...]:
 
 
 def bare(names: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return expanded kinds without countries, and the countries that they named.
+    """Return expanded kinds without countries, and the countries that they name.
 
     >>> bare(["email", "phone(ES, PL)"])[0]
     ('email', 'phone')
@@ -153,7 +153,7 @@ def bare(names: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
 
 
 def _countries(name: str) -> list[str]:
-    """Return the countries in brackets behind ``phone``."""
+    """Return the countries in brackets after ``phone``."""
     codes = [code.strip() for code in name[len("phone(") : -1].split(",")]
     for code in codes:
         if code not in FORMS:

@@ -1,9 +1,8 @@
 """Kinds of findings that a model or other code of the application finds, instead of a pattern.
 
-`DetectorKind` is the port: what such code provides. `ModelKind` runs it for the scanner and the
-redactor: in batches, each within a time limit, and with every answer checked. A kind that raises,
-takes too long or answers with something else than places in the texts makes the call fail, and a
-call that fails is denied.
+`DetectorKind` is the interface of such code. `ModelKind` runs it for the scanner and the redactor:
+in batches, each within a time limit, and with every result checked. If a kind raises, takes too
+long or returns anything but places in the texts, the call fails, and is denied.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any, Final, Protocol
 from guardrail.detectors.custom_kinds import check_name
 from guardrail.detectors.kinds import TooManyFindings
 
-#: How many calls of one kind run at the same time, those included that have exceeded their time.
+#: How many calls of one kind can run at the same time, including those that have timed out.
 LIMIT_RUNNING: Final = 8
 #: The most seconds that a batch may take, and the most texts in one.
 LIMIT_TIMEOUT_S: Final = 600.0
@@ -28,11 +27,10 @@ LIMIT_HELD: Final = 65_536
 
 
 class DetectorKind(Protocol):
-    """A kind of findings with code of its own, such as a model that finds names or toxicity.
+    """A kind of findings with its own code, such as a model that finds names or toxicity.
 
-    Pass it to `Guard.from_dir` (``detectors=``), or name it in ``[detectors.NAME]`` with
-    ``plugin = "ENTRY POINT"``. `guardrail.testing.contracts.DetectorKindContract` tests
-    what it must hold.
+    Pass it to `Guard.from_dir` (``detectors=``), or name it in ``[detectors.NAME]`` with ``plugin =
+    "ENTRY POINT"``. `guardrail.testing.contracts.DetectorKindContract` tests its contract.
     """
 
     @property
@@ -47,21 +45,21 @@ class DetectorKind(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """The most texts that `find` is given at once: 1 to 4096."""
+        """The most texts in one call of `find`: 1 to 4096."""
         ...
 
     @property
     def held_chars(self) -> int | None:
-        """How much text decides a finding; ``None``: only the whole text does.
+        """How much text decides a finding; ``None`` if only the whole text does.
 
-        With a number, a finding has at most so many characters, together with all text around it
-        that it depends on. Then it can be used on streams, which hold back so much text. With
-        ``None`` a stream with ``@redact`` for this kind is refused before the model runs.
+        With a number, a finding and all text that it depends on have at most as many characters.
+        Then the kind can be used on streams, which hold back that much text. With ``None`` a stream
+        with ``@redact`` for this kind is rejected before the model runs.
         """
         ...
 
     def find(self, texts: Sequence[str], /) -> Sequence[Sequence[tuple[int, int]]]:
-        """Return for each text the places of its findings: start and end, in characters.
+        """Return for each text the places of its findings: their start and end, in characters.
 
         Several threads may call it at once. Findings may overlap and come in any order. No text is
         empty.
@@ -70,22 +68,25 @@ class DetectorKind(Protocol):
 
 
 class DetectorFailed(Exception):
-    """A kind did not answer as it must. The message has its name and the fault, and no text."""
+    """A kind failed or returned an invalid result.
+
+    The message has the kind's name and the fault, and no text.
+    """
 
 
 class ModelKind:
-    """A `DetectorKind` with its limits, as the scanner and the redactor use it. Threads share it.
+    """A `DetectorKind` with its limits, for the scanner and the redactor. Threads may share it.
 
-    Each batch runs on a thread of its own, without the caller's identity: the caller waits for it,
-    and goes on without it after ``timeout_s``. At most `LIMIT_RUNNING` such threads run at once;
-    waiting for a free one counts into the time.
+    Each batch runs on its own thread, without the caller's identity: the caller waits for it at
+    most for ``timeout_s``. At most `LIMIT_RUNNING` such threads run at once; waiting for a free one
+    is part of that time.
 
     Arguments:
         kind: the kind.
-        timeout_s: instead of the kind's own.
-        batch_size: instead of the kind's own.
+        timeout_s: overrides the kind's own.
+        batch_size: overrides the kind's own.
 
-    Raises `ValueError` for a kind without the attributes of a `DetectorKind`, or with wrong ones.
+    Raises `ValueError` for a kind without the attributes of a `DetectorKind`, or with invalid ones.
     """
 
     __slots__ = ("_find", "_free", "_process", "batch_size", "held_chars", "name", "timeout_s")
@@ -129,21 +130,22 @@ class ModelKind:
             texts: the texts; an empty one has no findings.
             limit: how many findings one text may have.
 
-        Raises `DetectorFailed` where the kind raises, takes too long or answers wrongly, and
+        Raises `DetectorFailed` if the kind raises, takes too long or returns an invalid result, and
         `TooManyFindings`.
         """
-        asked = [(number, text) for number, text in enumerate(texts) if text]
+        numbered = [(number, text) for number, text in enumerate(texts) if text]
         found: list[list[tuple[int, int]]] = [[] for _ in texts]
-        for first in range(0, len(asked), self.batch_size):
-            batch = asked[first : first + self.batch_size]
+        for first in range(0, len(numbered), self.batch_size):
+            batch = numbered[first : first + self.batch_size]
             answers = self._checked(self._run([text for _, text in batch]), len(batch))
             for (number, text), spans in zip(batch, answers, strict=True):
                 found[number] = self._joined(spans, len(text), limit)
         return found
 
     def _run(self, batch: list[str]) -> Any:
-        """Return what the kind answers for a batch, within its time."""
-        if self._process != os.getpid():  # the threads of the parent process are not in this one
+        """Return the result of the kind for a batch, within its time."""
+        # after a fork: the threads of the parent are not in this process
+        if self._process != os.getpid():
             self._free = threading.BoundedSemaphore(LIMIT_RUNNING)
             self._process = os.getpid()
         free = self._free
@@ -164,7 +166,7 @@ class ModelKind:
         return work.answer
 
     def _checked(self, answer: Any, size: int) -> list[Any]:
-        """Return an answer with one entry for each text."""
+        """Return a result with one entry for each text."""
         if not isinstance(answer, Sequence) or isinstance(answer, str | bytes):
             raise self._failed("returned no sequence")
         if len(answer) != size:
@@ -200,7 +202,7 @@ class ModelKind:
 
 
 class _Work:
-    """One batch on its way through a kind, on a thread of its own."""
+    """One batch that a kind processes on its own thread."""
 
     __slots__ = ("_batch", "_find", "_free", "answer", "done", "fault")
 
@@ -213,7 +215,7 @@ class _Work:
         self.done = threading.Event()
 
     def run(self) -> None:
-        """Ask the kind; keep its answer, or the type of what it raised."""
+        """Call the kind; store its result, or the type of its exception."""
         try:
             self.answer = self._find(self._batch)
         except BaseException as error:  # noqa: BLE001 (the caller's thread raises in its place)

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from guardrail.detectors.scan import re2_patterns
 
-#: Runs from this length on are decoded, and from the other on are findings by themselves.
+#: The length from which on runs are decoded, and from which on they are findings in any case.
 LEAST: Final = 32
 LONG: Final = 256
 
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
-#: What a run is made of.
+#: The characters of a run.
 CHARS: Final = (string.ascii_letters + string.digits + "+/_=-").encode()
 _HEX: Final = frozenset(string.hexdigits.encode())
 
@@ -38,12 +38,12 @@ def is_payload(head: bytes) -> bool:
 
 
 def is_dense(head: bytes) -> bool:
-    """Return whether a long run's beginning is of a code, and no rule drawn across a page."""
+    """Return whether a long run's beginning is encoded data, and not a line drawn across a page."""
     return len(set(head.translate(None, b"+/_=-"))) > 4
 
 
 def decoded(head: bytes) -> list[bytes]:
-    """Return the texts that a run's beginning may decode to, wherever in it they begin."""
+    """Return the texts that a run's beginning may decode to, from any start in it."""
     found = []
     plain = head.translate(_TO_STANDARD, b"=")
     for first in range(4):

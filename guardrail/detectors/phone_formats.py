@@ -1,10 +1,10 @@
-"""National forms of phone numbers by country: groups of digits, and what they begin with.
+"""National forms of phone numbers by country: groups of digits, and their first digits.
 
 A number in a national form without a trunk prefix looks like any other number in groups, so these
-are looked for only where a kind names their countries: ``phone(ES, PL, BR)``. A country with a
-trunk prefix (0, or 1 in North America) is found without being named; naming it changes nothing.
-The forms are those of the countries' numbering plans, as the ITU publishes them (E.164, national
-numbering plans).
+are searched for only if a kind names their countries: ``phone(ES, PL, BR)``. A country with a trunk
+prefix (0, or 1 in North America) is found without being named; naming it changes nothing. The forms
+are those of the countries' numbering plans, as the ITU publishes them (E.164, national numbering
+plans).
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 
-class Form(NamedTuple):
+class PhoneFormat(NamedTuple):
     """One national form: the sizes of its groups, and the digits that it may begin with."""
 
     groups: tuple[int, ...]
     first: str
 
 
-def _forms(first: str, *groups: str) -> tuple[Form, ...]:
-    return tuple(Form(tuple(map(int, sizes)), first) for sizes in groups)
+def _forms(first: str, *groups: str) -> tuple[PhoneFormat, ...]:
+    return tuple(PhoneFormat(tuple(map(int, sizes)), first) for sizes in groups)
 
 
 #: By ISO 3166 code.
-FORMS: Final[dict[str, tuple[Form, ...]]] = {
+FORMS: Final[dict[str, tuple[PhoneFormat, ...]]] = {
     "AR": _forms("123", "244", "334", "343"),
     "AT": (),
     "AU": (),
@@ -68,16 +68,16 @@ FORMS: Final[dict[str, tuple[Form, ...]]] = {
 }  # fmt: skip
 
 
-#: A form as the scan reads it: the sizes of its groups (hexadecimal, the first one highest), how
-#: many groups and digits it has, and which digits it may begin with (a bit for each).
+#: A form for the scan: the sizes of its groups (hexadecimal, the first one highest), how many
+#: groups and digits it has, and which digits it may begin with (a bit for each).
 Phone = tuple[int, int, int, int]
 
 
 def shapes(countries: frozenset[str]) -> tuple[Phone, ...]:
-    """Return the forms of countries as the scan reads them."""
+    """Return the forms of countries for the scan."""
     return tuple(sorted({_shape(form) for country in countries for form in FORMS[country]}))
 
 
-def _shape(form: Form) -> Phone:
+def _shape(form: PhoneFormat) -> Phone:
     sizes = int("".join(map(str, form.groups)), 16)
     return sizes, len(form.groups), sum(form.groups), sum(1 << int(digit) for digit in form.first)

@@ -1,9 +1,9 @@
-"""The room of facts: what policies may read about a call, one file per source.
+"""Facts: what policies can read about a call, with one module per source.
 
-Owns the view of the input (`Viewer`), its `Bounds`, and `standard`, the sources of this
-version. Refuses to decide anything, and to compute what no policy asks for. In the flow it
-stands between the identity and the decision. Each source is an object with the interface
-of `guardrail.values.FactSource`, ours and a user's alike.
+`standard` returns the fact sources of this version. `Viewer` makes the view of an input, within
+`Bounds`. The flow computes facts between the identity and the decision, and only those that the
+policies of the action read. Built-in sources and an application's own are objects with the
+interface `guardrail._ports.FactSource`.
 
 Internal: applications import nothing from here.
 """
@@ -56,15 +56,15 @@ def standard(
     host: CurrentEvidence | None = None,
     detectors: Sequence[Detector | ModelKind] = (),
 ) -> tuple[FactSource, ...]:
-    """Return the fact sources of this version, for a bundle in this time zone.
+    """Return the fact sources of this version, for a bundle with this time zone.
 
     Arguments:
         timezone: a name of the IANA database.
-        bounds: how large an input may be.
-        host: whoever knows what this host can show for itself; ``None``: nobody does.
+        bounds: the limits of an input.
+        host: returns the evidence of this host; ``None`` if no evidence is configured.
         detectors: the bundle's own kinds of findings.
 
-    Raises `ConfigurationError` where this machine knows no such time zone.
+    Raises `ConfigurationError` if this machine does not have the time zone.
     """
     return (
         InputFacts(findings=Findings(bounds.findings, detectors)),

@@ -1,7 +1,7 @@
 """Facts that the application passes for one call: ``protect(facts=...)``.
 
-Owns the place ``context.app``. Refuses to look into them: the bundle's schema says which
-there are and of which types, and `policy` holds them to it.
+They become ``context.app``. This module does not check them: the bundle's schema states their names
+and types, and `policy` checks them against it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from guardrail.values import FactValue
 
 
 class AppFacts:
-    """``context.app``: whatever the caller passes."""
+    """``context.app``: the facts that the application passes."""
 
     __slots__ = ()
 
     namespace = "app"
-    #: Empty: the names are the application's, not ours.
+    #: Empty: the application chooses the names.
     facts: frozenset[str] = frozenset()
 
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
-        """Return the facts named, as far as the caller passed them."""
+        """Return the named facts that the application passed."""
         return {name: context.app[name] for name in names if name in context.app}

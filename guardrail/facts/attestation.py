@@ -1,9 +1,8 @@
-"""Facts about machines, from evidence that holds: the caller's, and this host's.
+"""Facts about machines, from verified evidence: the caller's machine and this host.
 
-Owns the places ``context.peer_attestation`` and ``context.host``. Refuses to verify anything,
-which is `guardrail.identity`'s: it only looks whether the evidence still holds. Where there is
-none, or it has lapsed, ``verified`` is false and the others are left out, so that a policy which
-reads more than that errs, and denies.
+They are ``context.peer_attestation`` and ``context.host``. `guardrail.identity` verifies the
+evidence; this module only checks whether it is still valid. Without valid evidence, ``verified`` is
+false and the other facts are absent, so a policy that reads another one errs, and denies.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ from typing import Final, Protocol
 from guardrail._ports import COUNTED, FactContext
 from guardrail.values import Evidence, FactValue
 
-#: By so much the clock of whoever issued evidence may be ahead of ours: the most of `leeway_s`.
+#: How far the issuer's clock may be ahead of this one, in seconds: the largest `leeway_s`.
 _LEEWAY_S: Final = 120.0
 _RANGES: Final = {"age_s": COUNTED}
 _FACTS: Final = frozenset(("verified", "platform", "measurement", "debug", "age_s"))
 
 
 class CurrentEvidence(Protocol):
-    """Whoever knows what this host can show for itself."""
+    """Returns the evidence of this host."""
 
     def current(self, now: float) -> Evidence | None:
-        """Return the evidence that holds at ``now``; ``None`` where none does. Never blocks."""
+        """Return the evidence that is valid at ``now``; ``None`` if there is none. Never blocks."""
         ...
 
 
 class PeerAttestationFacts:
-    """``context.peer_attestation``: what the caller's machine has shown of itself.
+    """``context.peer_attestation``: the verified evidence of the caller's machine.
 
     ``verified``, ``platform``, ``measurement``, ``debug`` and, in whole seconds, ``age_s``.
     """
@@ -42,17 +41,17 @@ class PeerAttestationFacts:
     ranges = _RANGES
 
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
-        """Return the facts named, without those that the evidence leaves out."""
-        return _told(names, context.identity.evidence, context.now)
+        """Return the named facts; a fact that the evidence does not state is left out."""
+        return _evidence_facts(names, context.identity.evidence, context.now)
 
 
 class HostFacts:
-    """``context.host``: what the machine that we run on has shown of itself.
+    """``context.host``: the verified evidence of the machine that this process runs on.
 
     The same facts as `PeerAttestationFacts`.
 
     Arguments:
-        host: whoever knows; ``None`` where nothing is configured, and so nothing is verified.
+        host: returns the evidence; ``None`` if nothing is configured, so nothing is verified.
     """
 
     __slots__ = ("_host",)
@@ -65,29 +64,33 @@ class HostFacts:
         self._host = host
 
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
-        """Return the facts named, without those that the evidence leaves out."""
+        """Return the named facts; a fact that the evidence does not state is left out."""
         host = self._host
-        return _told(names, None if host is None else host.current(context.now), context.now)
+        return _evidence_facts(
+            names, None if host is None else host.current(context.now), context.now
+        )
 
 
-def _told(names: frozenset[str], evidence: Evidence | None, now: float) -> dict[str, FactValue]:
-    """Return the facts named.
+def _evidence_facts(
+    names: frozenset[str], evidence: Evidence | None, now: float
+) -> dict[str, FactValue]:
+    """Return the named facts.
 
-    Evidence that says no end counts as lapsed, and so does all of it at a clock that is at NaN, or
-    was set back to before the evidence was verified.
+    Evidence without an end is invalid. All evidence is invalid if the clock returns NaN, or was set
+    back to before the evidence was verified.
     """
     if evidence is None or not _holds(evidence, now):
         return {"verified": False} if "verified" in names else {}
     issued_at = evidence.issued_at
-    told: dict[str, FactValue] = {
+    facts: dict[str, FactValue] = {
         "verified": True,
         "platform": evidence.platform,
         "measurement": evidence.measurement,
         "debug": evidence.debug,
-        # rounded up, so that evidence never looks fresher
+        # rounded up, so that evidence never looks newer than it is
         "age_s": None if issued_at is None else max(0, math.ceil(now - issued_at)),
     }
-    return {name: told[name] for name in names if told.get(name) is not None}
+    return {name: facts[name] for name in names if facts.get(name) is not None}
 
 
 def _holds(evidence: Evidence, now: float) -> bool:

@@ -1,9 +1,8 @@
 """The ``[detectors]`` table of ``guardrail.toml``: custom kinds of findings.
 
-Each ``[detectors.NAME]`` has a pattern, or names a plug-in (`guardrail.detectors.DetectorKind`). It
-is read and tested at load: the kind must be found in each text of ``examples`` and in none of
-``not``. The fact ``context.input.findings`` and the obligation
-``redact`` use the result.
+Each ``[detectors.NAME]`` has a pattern, or names a plug-in (`guardrail.detectors.DetectorKind`).
+The table is read and tested at load: the kind must be found in each text of ``examples`` and in
+none of ``not``. The fact ``context.input.findings`` and the obligation ``redact`` use the result.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from guardrail.errors import ConfigurationError, Fault
 if TYPE_CHECKING:
     from guardrail.detectors import Detector, DetectorKind, ModelKind
 
-#: The most kinds of its own that a bundle has: each is one more pass over a text.
+#: The most custom kinds in a bundle: each adds one pass over a text.
 LIMIT_DETECTORS: Final = 64
 _LIMIT_TEXTS: Final = 100
 
 _Word = Annotated[str, Field(min_length=1, max_length=40)]
-#: A text to try a pattern on.
+#: A text to test a pattern with.
 _Text = Annotated[str, Field(min_length=1, max_length=1_000)]
 
 
@@ -37,8 +36,9 @@ class DetectorSettings(Section):
             word boundary.
         plugin: instead of a pattern, code that finds the kind: the name of a `DetectorKind` among
             the entry points ``guardrail.detectors`` of installed packages.
-        timeout_s: the most seconds that the plug-in may take for one batch, instead of its own.
-        batch_size: the most texts that the plug-in gets at once, instead of its own.
+        timeout_s: the most seconds that the plug-in may take for one batch, instead of its own
+            limit.
+        batch_size: the most texts that the plug-in receives at once, instead of its own limit.
         near: words, one of which must stand within 48 characters before or after a match.
         examples: texts in which the pattern must be found, with or without a word of ``near``;
             tested at load.
@@ -59,13 +59,13 @@ class DetectorSettings(Section):
 def read_detectors(
     document: Document | None, own: Sequence[DetectorKind] = ()
 ) -> tuple[Detector | ModelKind, ...]:
-    """Return the kinds of a ``[detectors]`` table, and those that the application passes.
+    """Return the kinds in a ``[detectors]`` table, and those that the application passes.
 
     Arguments:
-        document: the table; ``None``: there is none.
+        document: the table; ``None`` if there is none.
         own: the application's kinds.
 
-    Raises `ConfigurationError` with every fault.
+    Raises `ConfigurationError`, with every fault.
     """
     passed = tuple(map(_open, own))
     if document is None:
@@ -94,7 +94,7 @@ def read_detectors(
 def _open(kind: DetectorKind) -> ModelKind:
     """Return a kind that the application passes, ready for use.
 
-    Raises `ConfigurationError` where it is not a `DetectorKind`.
+    Raises `ConfigurationError` if it is not a `DetectorKind`.
     """
     from guardrail.detectors import ModelKind
 
@@ -154,7 +154,7 @@ def _kind(name: str, settings: DetectorSettings, document: Document) -> Detector
 def _misfits(
     detector: Detector | ModelKind, settings: DetectorSettings, document: Document
 ) -> Iterator[Fault]:
-    """Yield the examples that are not found, and the other texts that are."""
+    """Yield a fault for each text of ``examples`` not found, and of ``not`` found."""
     from guardrail.detectors import DetectorFailed, MatchTooLong, ModelKind, TooManyFindings
 
     means = "plug-in" if isinstance(detector, ModelKind) else "pattern"
@@ -184,5 +184,5 @@ def _misfits(
 
 
 def _shown(name: str) -> str:
-    """Return a name as far as it is one."""
+    """Return a name for a message; a placeholder if it is not a valid one."""
     return name if name.isidentifier() and len(name) <= 40 else "..."

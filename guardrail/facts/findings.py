@@ -1,8 +1,7 @@
-"""What is found in a text, as a fact: ``context.input.findings``.
+"""The fact ``context.input.findings``: the kinds of findings in the texts of an input.
 
-One scanner looks for all kinds that `guardrail.detectors` knows and for those of the bundle. It
-is made when a policy turns out to read the fact, and not before: most bundles never pay for it. No
-text is kept or shown.
+One scanner searches for all built-in kinds and those of the bundle. It is made only if a policy
+reads the fact, so other bundles do not pay for it. No text is stored or shown.
 """
 
 from __future__ import annotations
@@ -17,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class Findings:
-    """Tells the kinds of what a text holds; threads may share it.
+    """Finds the kinds in texts; threads may share it.
 
     Arguments:
-        limit: how many places of a text are looked at closely; a text with more is refused.
+        limit: how many findings and possible findings one text may have; a text with more is
+            rejected.
         own: the bundle's own kinds.
     """
 
@@ -31,8 +31,17 @@ class Findings:
         self._own = own
         self._scanner: Scanner | None = None
 
+    @property
+    def blocks(self) -> bool:
+        """Whether one of the kinds has its own code, which can take long."""
+        if not self._own:
+            return False
+        from guardrail.detectors import ModelKind
+
+        return any(isinstance(kind, ModelKind) for kind in self._own)
+
     def prepare(self) -> Scanner:
-        """Make the scanner, so that no call has to."""
+        """Make the scanner at load, so that no call has to."""
         from guardrail.detectors import KINDS, Scanner
 
         scanner = self._scanner
@@ -44,8 +53,8 @@ class Findings:
     def __call__(self, texts: Sequence[str]) -> frozenset[str]:
         """Return the kinds found in any of some texts, such as ``email``.
 
-        Raises `ObligationNotMet` (``too_large``) for too many, and `DetectorFailed` where a kind
-        with code of its own fails: the call is then denied as for any fact that fails.
+        Raises `ObligationNotMet` (``too_large``) for too many findings, and `DetectorFailed` if a
+        kind with its own code fails; the call is then denied, as for any fact that fails.
         """
         from guardrail.detectors import TooManyFindings
 

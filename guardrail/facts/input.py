@@ -1,10 +1,8 @@
-"""Facts about the guarded input: how much there is of it, and which it is.
+"""Facts about the guarded input: its size, its structure and its digest, as ``context.input``.
 
-Owns the place ``context.input``, for every kind of input. Refuses to put what came in into a
-fact: sizes, names of fields, columns and roles, kinds of findings and a digest only. Reads the
-view and, where a policy asks for one of those, what the view shows; the rest is known already.
-
-Compiled as it stands, with ``input.pxd`` beside it; the file is its own plain-Python twin.
+No fact holds a value of the input: only sizes, names of fields and columns, roles, kinds of
+findings and a digest. Most facts are attributes of the view; the others read the input when a
+policy needs them.
 """
 
 from __future__ import annotations
@@ -22,56 +20,56 @@ from guardrail._ports import COUNTED, FactContext
 from guardrail.facts.input_view.objects import tables
 from guardrail.values import FactValue, View
 
-_Reader: TypeAlias = Callable[[View], FactValue]
-#: A fact's name, the view's attribute that it is, or else what computes it.
-_Ready: TypeAlias = tuple[str, str, _Reader | None]
-#: Counts a text's tokens.
+_ReadFact: TypeAlias = Callable[[View], FactValue]
+#: A fact's name, and the attribute of the view that it is, or the function that computes it.
+_FactReader: TypeAlias = tuple[str, str, _ReadFact | None]
+#: Counts the tokens of a text.
 CountTokens: TypeAlias = Callable[[str], int]
-#: Returns the kinds of what some texts hold (``email``, ``iban``), never the texts.
+#: Returns the kinds of findings in some texts (``email``, ``iban``), never the texts.
 FindKinds: TypeAlias = Callable[[Sequence[str]], frozenset[str]]
 
-#: Sets of names whose readers are remembered; there is one for each set that policies read.
+#: How many sets of names are cached with their readers; policies read one set per action.
 _LIMIT_KNOWN: Final = 512
 
-#: Whole numbers in which elements are put into the machine's byte order, by their size.
+#: Integer types for swapping the byte order of elements, by element size.
 _WORDS: Final = {2: "H", 4: "I", 8: "Q"}
 
 
 def count_bytes(text: str) -> int:
     """Return the size of a text in UTF-8: the most tokens that it can have.
 
-    Byte-level BPE (that of GPT, Llama 3, Qwen) makes no more tokens than bytes, for each token
-    stands for one byte at least. A tokenizer that normalises first, or puts marks of its own
-    before a text, can make more: count with that one. Tokens around a text (a template's for
-    each message, an image's) are none of the text's.
+    Byte-level BPE (of GPT, Llama 3, Qwen) makes no more tokens than bytes, because each token
+    stands for at least one byte. A tokenizer that first normalises the text, or adds marks of its
+    own, can make more: then count with that tokenizer. Tokens that surround a text (of a chat
+    template, of an image) do not belong to it.
     """
-    # lone surrogates, which only nested data may hold, have three bytes
+    # lone surrogates, which can occur only in nested data, count as three bytes
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 class InputFacts:
     """``context.input``: facts about the guarded input.
 
-    Of a tensor: ``rows``, ``features``, ``bytes``, ``dtype``, ``digest``; of a table: ``rows``,
-    ``columns``, ``bytes``, ``nulls``, ``digest``; of a record: ``fields`` (a frozen set of its
-    names), ``bytes``, ``digest``; of a text: ``chars``, ``bytes``, ``tokens``, ``findings``,
-    ``digest``; of a list of messages the same over all texts in it, and ``messages`` (how many),
-    ``roles``, ``tools`` (the names of those that are called), ``tool_calls`` and ``images`` (how
-    many). A list of which one item is no message has none of them, and neither has a call without
-    an input: a policy that reads one does not hold.
+    Of a tensor: ``rows``, ``features``, ``bytes``, ``dtype``, ``digest``. Of a table: ``rows``,
+    ``columns``, ``bytes``, ``nulls``, ``digest``. Of a record: ``fields`` (the set of its names),
+    ``bytes``, ``digest``. Of a text: ``chars``, ``bytes``, ``tokens``, ``findings``, ``digest``. A
+    list of messages has the facts of a text, over all its texts, and ``messages`` (how many),
+    ``roles``, ``tools`` (the names of the called ones), ``tool_calls`` and ``images`` (how many).
+    If an item of a list is not a message, or the call has no input, these facts are absent, and a
+    policy that reads one errs.
 
-    How many tokens may come *out* is no property of an input: the application passes it as a
-    fact of its own, in ``context.app``.
+    The number of *output* tokens is not a property of an input: the application passes it as a fact
+    in ``context.app``.
 
     Arguments:
-        tokens: counts the tokens of a text; by default from above, see `count_bytes`.
-        findings: finds the kinds of what a text holds; without it there is no such fact.
+        tokens: counts the tokens of a text; by default an upper bound, see `count_bytes`.
+        findings: finds the kinds of findings in texts; without it, there is no such fact.
     """
 
     __slots__ = ("_findings", "_readers", "_tokens")
 
     namespace = "input"
-    #: Those whose texts are never a caller's.
+    #: The facts whose texts a caller can't choose.
     plain = frozenset(("dtype", "findings"))
     facts = frozenset(
         (
@@ -100,18 +98,22 @@ class InputFacts:
     ) -> None:
         self._tokens = tokens
         self._findings = findings
-        self._readers: dict[str, dict[frozenset[str], tuple[_Ready, ...]]] = {
+        self._readers: dict[str, dict[frozenset[str], tuple[_FactReader, ...]]] = {
             kind: {} for kind in _FIELDS
         }
 
     def prepare(self, names: frozenset[str]) -> None:
-        """Make ready what these facts need: called at load, for what policies read."""
+        """Prepare what these facts need; called at load, with the facts that policies read."""
         prepare = getattr(self._findings, "prepare", None)
         if "findings" in names and prepare is not None:
             prepare()
 
+    def blocks(self, names: frozenset[str]) -> bool:
+        """Return whether a kind with its own code, such as a model, must read the texts."""
+        return "findings" in names and bool(getattr(self._findings, "blocks", False))
+
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
-        """Return the facts named, as far as this kind of input has them."""
+        """Return the named facts that this kind of input has."""
         view = context.view
         kind = view.kind
         if kind == "text":
@@ -121,16 +123,17 @@ class InputFacts:
         known = self._readers[kind]
         readers = known.get(names)
         if readers is None:
-            readers = self._ready(kind, names)
+            readers = self._readers_for(kind, names)
         found: dict[str, FactValue] = {}
         for name, attribute, read in readers:
             found[name] = getattr(view, attribute) if read is None else read(view)
         return found
 
     def why_absent(self, context: FactContext) -> tuple[str, str]:
-        """Return where an input is not what its facts are read of, and what was expected there.
+        """Return where an input has an unexpected form, and the form that was expected there.
 
-        Two empty texts where nothing is. Asked when a call is denied for want of a fact.
+        Both are empty if the input has that form. Called when a call is denied because a fact is
+        absent.
         """
         view = context.view
         if view.kind != "list":
@@ -167,9 +170,9 @@ class InputFacts:
     def _of_texts(
         self, texts: list[str], names: frozenset[str], view: View, decoded: list[str] | None = None
     ) -> dict[str, FactValue]:
-        """Return what is named of the facts that texts have, all of them together.
+        """Return the named facts over all of some texts.
 
-        ``decoded`` are further forms of them, which are searched and not counted.
+        ``decoded`` are further forms of the texts, which are searched but not counted.
         """
         facts: dict[str, FactValue] = {}
         if "chars" in names:
@@ -186,8 +189,8 @@ class InputFacts:
             facts["digest"] = digest_text(view) if view.kind == "text" else digest_plain(view)
         return facts
 
-    def _ready(self, kind: str, names: frozenset[str]) -> tuple[_Ready, ...]:
-        """Return how to read each fact that this kind of input has, of those named."""
+    def _readers_for(self, kind: str, names: frozenset[str]) -> tuple[_FactReader, ...]:
+        """Return the reader of each named fact that this kind of input has."""
         known = self._readers[kind]
         if len(known) >= _LIMIT_KNOWN:
             known.clear()
@@ -203,7 +206,7 @@ class InputFacts:
 
 
 def _plain(view: View) -> Any:
-    """Return what is read of plain data: the value, or what stands in its place."""
+    """Return the plain data of a view: its ``data``, or else the value."""
     return view.value if view.data is None else view.data
 
 
@@ -216,63 +219,63 @@ def _tools(messages: list[Message]) -> frozenset[str]:
 
 
 def digest_tensor(view: View) -> str:
-    r"""Return the sha256 of a tensor: 64 hexadecimal digits.
+    r"""Return the SHA-256 of a tensor: 64 hexadecimal digits.
 
-    Over its dtype and shape as ``"float32 1000x30\n"`` and then its elements' bytes in C
-    order and the machine's byte order; so the same numbers have the same digest however they
-    lie, and other shapes or types another. Elements that lie otherwise are copied for it.
+    It covers the dtype and shape, as ``"float32 1000x30\n"``, and the bytes of the elements in C
+    order and native byte order. So equal numbers have the same digest whatever their memory layout;
+    another shape or type gives another digest. Elements in another layout are copied for it.
     """
     header = f"{view.dtype} {'x'.join(map(str, view.shape))}\n"
     digest = hashlib.sha256(header.encode("ascii"))
     buffer = view.buffer
     if buffer is not None and view.nbytes:
         if buffer.itemsize > 1 and is_swapped(buffer.format):
-            digest.update(_turned(buffer))
+            digest.update(_in_native_order(buffer))
         else:
             digest.update(buffer if buffer.c_contiguous else buffer.tobytes())
     return digest.hexdigest()
 
 
-def _turned(buffer: memoryview) -> array[int]:
-    """Return elements that lie in the other byte order in the machine's."""
+def _in_native_order(buffer: memoryview) -> array[int]:
+    """Return elements in native byte order."""
     words = array(_WORDS[buffer.itemsize], buffer.tobytes())
     words.byteswap()
     return words
 
 
 def digest_plain(view: View) -> str:
-    """Return the sha256 of a record or a list: 64 hexadecimal digits.
+    """Return the SHA-256 of a record or a list: 64 hexadecimal digits.
 
-    Over its JSON, in ASCII, with sorted keys and without spaces; so the order of keys
-    does not count, and a tuple is a list. A time or a decimal is its type and its text; a second
-    JSON, with null in its place, tells it from a list of these.
+    It covers the JSON, in ASCII, with sorted keys and without spaces. So the order of keys does not
+    matter, and a tuple counts as a list. A time or a decimal is written as its type and its text; a
+    second JSON, with null in its place, distinguishes it from a list with the same content.
     """
     data = _plain(view)
     try:
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     except TypeError:
-        # a list may spell what a time is spelt as: where they stand is a part of the digest
-        text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=_spelt)
-        text += "\n" + json.dumps(data, sort_keys=True, separators=(",", ":"), default=_unspelt)
+        # a list can look like a written time, so the digest also covers where the times are
+        text = json.dumps(data, sort_keys=True, separators=(",", ":"), default=_written_scalar)
+        text += "\n" + json.dumps(data, sort_keys=True, separators=(",", ":"), default=_null_scalar)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def _spelt(value: Any) -> list[str]:
+def _written_scalar(value: Any) -> list[str]:
     """Return a time or a decimal by its type and its text: it is neither text nor number."""
     return [type(value).__name__, str(value)]
 
 
-def _unspelt(value: Any) -> None:
+def _null_scalar(value: Any) -> None:
     """Return nothing in place of a time or a decimal: null."""
 
 
 def digest_text(view: View) -> str:
-    """Return the sha256 of a text in UTF-8: 64 hexadecimal digits."""
+    """Return the SHA-256 of a text in UTF-8: 64 hexadecimal digits."""
     return hashlib.sha256(view.value.encode()).hexdigest()
 
 
 def digest_of(view: View) -> str:
-    """Return the digest of any kind of input; empty where there is none of it."""
+    """Return the digest of an input of any kind; empty if there is no input."""
     if view.kind == "text":
         return digest_text(view)
     if view.kind == "list":
@@ -289,7 +292,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
     "none": {},
 }
 #: Facts that are computed.
-_READ: Final[Mapping[str, Mapping[str, _Reader]]] = {
+_READ: Final[Mapping[str, Mapping[str, _ReadFact]]] = {
     "tensor": {"digest": digest_tensor},
     "table": {
         "columns": lambda view: frozenset(tables().column_names(view)),

@@ -1,8 +1,7 @@
-"""Facts about the connection that a call came over.
+"""Facts about the connection of a call: ``context.peer``.
 
-Owns the place ``context.peer``. Refuses to guess: what nobody said of the connection is left
-out, so that a policy which relies on it errs, and denies. Whoever ended the TLS connection
-says it; nothing here looks at a socket or a header.
+The component that terminates TLS states them; this module reads no socket and no header. A fact
+that was not stated is absent, so a policy that relies on it errs, and denies.
 """
 
 from __future__ import annotations
@@ -14,15 +13,15 @@ from typing import Final
 from guardrail._ports import FactContext
 from guardrail.values import FactValue
 
-#: Each is a field of the peer, of the same name.
+#: Each fact is a field of the peer with the same name.
 _FIELDS: Final = ("tls", "ip", "certificate_subject", "certificate_sha256")
 
 
 class PeerFacts:
     """``context.peer``: ``tls``, ``ip``, ``certificate_subject`` and ``certificate_sha256``.
 
-    An IPv4 address that came over an IPv6 socket (``::ffff:10.0.0.1``) is given as IPv4: else
-    no range of IPv4 addresses that a policy names would hold it.
+    An IPv4 address from an IPv6 socket (``::ffff:10.0.0.1``) is converted to IPv4: otherwise it
+    would be in no range of IPv4 addresses that a policy names.
     """
 
     __slots__ = ()
@@ -31,7 +30,7 @@ class PeerFacts:
     facts = frozenset(_FIELDS)
 
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
-        """Return the facts named, without those that nobody said."""
+        """Return the named facts that were stated."""
         peer = context.identity.peer
         found: dict[str, FactValue] = {}
         if peer is None:
@@ -47,6 +46,6 @@ def _address(text: str) -> FactValue:
     try:
         address = ip_address(text)
     except ValueError:
-        return text  # as it stands: `policy` refuses it where it is read, and denies
+        return text  # unchanged: if a policy reads it, the value is invalid and the call is denied
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return address if mapped is None else mapped

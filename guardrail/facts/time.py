@@ -1,8 +1,8 @@
-"""Facts about when a call is made.
+"""Facts about the time of a call, in the bundle's time zone: ``context.time``.
 
-Owns the place ``context.time``, and the bundle's time zone. Refuses to read a clock: the
-time is the one that the flow took at the call. ``now`` differs with every call and so
-defeats the decision cache; the others hardly do.
+This module reads no clock: the flow takes the time once, at the start of the call. ``now`` is
+different in every call, so a policy that reads it defeats the decision cache; the other facts
+rarely change.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ _READ: Final[Mapping[str, Callable[[datetime], FactValue]]] = {
 
 
 class TimeFacts:
-    """``context.time``: ``now`` (an aware datetime in UTC), ``hour`` (0 to 23),
-    ``weekday`` (ISO 8601: Monday is 1, Sunday 7) and ``date`` (``"2026-11-23"``).
+    """``context.time``: when the call was made.
 
-    All but ``now`` in the bundle's time zone.
+    ``now`` (an aware datetime in UTC), ``hour`` (0 to 23), ``weekday`` (ISO 8601: Monday is 1,
+    Sunday 7) and ``date`` (``"2026-11-23"``). All but ``now`` are in the bundle's time zone.
 
     Arguments:
         timezone: a name of the IANA database, such as ``"Europe/Berlin"``, or ``"UTC"``.
 
-    Raises `ConfigurationError` where the package `tzdata` has no such time zone.
-    """  # noqa: D205
+    Raises `ConfigurationError` if the package `tzdata` does not have the time zone.
+    """
 
     __slots__ = ("_zone",)
 
     namespace = "time"
-    #: Those whose texts are never a caller's.
+    #: The facts whose texts a caller can't choose.
     plain = frozenset(("date",))
     facts = frozenset(_READ)
     ranges: Final = {"hour": (0, 23), "weekday": (1, 7)}
@@ -58,6 +58,6 @@ class TimeFacts:
             )
 
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
-        """Return the facts named."""
+        """Return the named facts."""
         local = datetime.fromtimestamp(context.now, self._zone)
         return {name: _READ[name](local) for name in names & self.facts}

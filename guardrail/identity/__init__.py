@@ -12,25 +12,25 @@ Internal: applications import nothing from here.
 from guardrail.identity.attestation.load import EvidenceVerifiers, read_evidence_verifiers
 from guardrail.identity.attestation.nonces import Challenges
 from guardrail.identity.attestation.open_evidence import evidence_opener
-from guardrail.identity.context import ActingAs, Callers, current
+from guardrail.identity.context import ActingAs, CurrentIdentity, current
 from guardrail.identity.identify import Credentials, Identification, origin_of
 from guardrail.identity.load import read_providers
-from guardrail.identity.providers import Pending, Providers, settled
+from guardrail.identity.providers import PendingIdentity, Providers, resolve_or_defer
 from guardrail.identity.revocation import Revocations
 from guardrail.identity.sources import Sources
-from guardrail.identity.tokens.claim_mapping import Knows
+from guardrail.identity.tokens.claim_mapping import EntityExists
 from guardrail.identity.tokens.verifier import KeysNeeded
 
 __all__ = [
     "ActingAs",
-    "Callers",
     "Challenges",
     "Credentials",
+    "CurrentIdentity",
+    "EntityExists",
     "EvidenceVerifiers",
     "Identification",
     "KeysNeeded",
-    "Knows",
-    "Pending",
+    "PendingIdentity",
     "Providers",
     "Revocations",
     "Sources",
@@ -39,5 +39,5 @@ __all__ = [
     "origin_of",
     "read_evidence_verifiers",
     "read_providers",
-    "settled",
+    "resolve_or_defer",
 ]

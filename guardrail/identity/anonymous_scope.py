@@ -1,4 +1,4 @@
-"""A scope without identity, whatever scope it is started in.
+"""A scope without an identity, which hides the identity of an outer scope.
 
 asyncio copies the context of the code that starts a task or resumes a transport, so a server can
 start one request inside another request's scope. This scope hides that identity. Leaving it
@@ -15,8 +15,8 @@ from guardrail.identity.context import ActingAs
 class AnonymousScope:
     """A scope without identity: ``with AnonymousScope(): ...``. Guarded calls inside are denied.
 
-    It is in force for every guard, for the task that enters it and for tasks started inside. Used
-    once.
+    It is in force for every guard, for the task that enters it and for tasks started inside. It can
+    be entered only once.
     """
 
     __slots__ = ("_scope",)

@@ -1,4 +1,4 @@
-# C declarations for context.py, which compiles as it stands: a scope is read without a lookup.
+# The C declarations of `context.py`.
 
 cimport cython
 
@@ -52,7 +52,7 @@ cdef class _Process:
 cdef int _NEW, _OPEN, _ENDED
 
 
-cdef class Callers:
+cdef class CurrentIdentity:
     cdef object _group
     cdef bint _inherits
 

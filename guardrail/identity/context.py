@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from guardrail.errors import ConfigurationError, NotAuthenticated
 from guardrail.identity.generator_frames import owner_here
-from guardrail.identity.providers import Pending
+from guardrail.identity.providers import PendingIdentity
 from guardrail.identity.revocation import Revocations
 from guardrail.values import Identity, Principal
 
@@ -47,8 +47,8 @@ class ActingAs:
     ``async with`` does the same, and waits off the event loop if keys must be fetched first.
 
     Arguments:
-        identity: the identity, as a provider or the application vouches for it; `Pending` if keys
-            must be fetched first; ``None`` for no identity, whatever the outer scope is.
+        identity: the identity, as a provider or the application vouches for it; a `PendingIdentity`
+            if keys must be fetched first; ``None`` for no identity, whatever the outer scope is.
         revocations: checks whether the identity was revoked; ``None``: it can't be revoked.
         group: the object that the guards for which it is in force have in common; ``None``: it is
             in force for all guards, as in tests.
@@ -84,13 +84,15 @@ class ActingAs:
 
     def __init__(
         self,
-        identity: Identity | Pending | None,
+        identity: Identity | PendingIdentity | None,
         revocations: Revocations | None = None,
         *,
         since: float = -math.inf,
         group: object = None,
     ) -> None:
-        self._pending: Pending | None = identity if isinstance(identity, Pending) else None
+        self._pending: PendingIdentity | None = (
+            identity if isinstance(identity, PendingIdentity) else None
+        )
         self._identity: Identity | None = identity if isinstance(identity, Identity) else None
         self._is_anonymous = identity is None
         self._revocations = revocations
@@ -122,14 +124,14 @@ class ActingAs:
         pending, self._pending = self._pending, None
         if pending is not None:
             if _in_event_loop():
-                raise pending.refused(
+                raise pending.record_denial(
                     NotAuthenticated(
                         "Keys must be fetched first, and that would block the event loop. Enter "
                         "with `async with`.",
                         code="provider_unavailable",
                     )
                 )
-            self._identity = pending.settle()
+            self._identity = pending.resolve()
         return self._start()
 
     async def __aenter__(self) -> Principal:
@@ -138,7 +140,7 @@ class ActingAs:
         if pending is not None:
             from asyncio import to_thread
 
-            self._identity = await to_thread(pending.settle)
+            self._identity = await to_thread(pending.resolve)
         return self._start()
 
     async def __aexit__(
@@ -364,7 +366,7 @@ _process: Final = _Process()
 os.register_at_fork(after_in_child=_process.after_fork)
 
 
-class Callers:
+class CurrentIdentity:
     """Finds the current identity for one guard.
 
     Arguments:
@@ -570,12 +572,12 @@ def _not_inherited_error() -> NotAuthenticated:
     )
 
 
-_ANYONES: Final = Callers()
+_ANYONES: Final = CurrentIdentity()
 
 
 def current(now: float) -> Identity:
-    """Return the identity under which this task acts, for whichever guard it was entered.
+    """Return the identity under which this task acts, for any guard.
 
-    For code without a guard: see `Callers.current`.
+    For code without a guard: see `CurrentIdentity.current`.
     """
     return _ANYONES.current(now)

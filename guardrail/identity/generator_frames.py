@@ -69,7 +69,7 @@ _ITERATES: Final = frozenset(
 _LOOKBACK_INSTRUCTIONS: Final = 4
 
 
-class Owner(NamedTuple):
+class ScopeOwner(NamedTuple):
     """The generator in which a scope is entered, or the function whose ``with`` enters it.
 
     Attributes:
@@ -91,7 +91,7 @@ class Owner(NamedTuple):
     is_suspended: bool = False
 
 
-def owner_here(*, task: Any = None) -> Owner | None:
+def owner_here(*, task: Any = None) -> ScopeOwner | None:
     """Return the owner of a scope that is being entered; ``None`` if it has none here.
 
     A function whose own ``with`` enters it is found at once: it ends the scope before it returns. A
@@ -109,7 +109,7 @@ def owner_here(*, task: Any = None) -> Owner | None:
         if not flags & _ANY_KIND or (flags & CO_COROUTINE and _is_scheduled(frame, task)):
             if is_direct and _module(frame) != "contextlib":
                 if _is_at_with(frame):
-                    return Owner(frame)
+                    return ScopeOwner(frame)
                 is_direct = False
             frame = frame.f_back
             continue
@@ -127,8 +127,8 @@ def owner_here(*, task: Any = None) -> Owner | None:
     return None
 
 
-def _generator(frame: FrameType, *, is_direct: bool, is_iterated: bool = False) -> Owner:
-    return Owner(frame, is_direct, is_iterated, is_suspended=True)
+def _generator(frame: FrameType, *, is_direct: bool, is_iterated: bool = False) -> ScopeOwner:
+    return ScopeOwner(frame, is_direct, is_iterated, is_suspended=True)
 
 
 def _module(frame: FrameType) -> str:

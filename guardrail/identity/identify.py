@@ -1,8 +1,8 @@
-"""Who calls: how a token, a certificate and evidence come together in one identity.
+"""Identify the caller from a token, a certificate and evidence of its machine.
 
-`guardrail.Guard.acting_as` makes `Credentials` of what a caller brings, and
-`Identification.identify` turns them into an `Identity`: the certificate first, then the token,
-then revocations, and evidence last, as it uses up a nonce.
+`guardrail.Guard.acting_as` makes `Credentials` from the caller's credentials, and
+`Identification.identify` turns them into an `Identity`. It verifies the certificate first, then the
+token, checks revocations, and verifies evidence last, because that uses up a nonce.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from guardrail.identity.attestation.load import EvidenceVerifiers
 from guardrail.identity.certificates.mtls import peer_of
 from guardrail.identity.providers import Providers
 from guardrail.identity.revocation import Revocations
-from guardrail.identity.tokens.claim_mapping import Knows
+from guardrail.identity.tokens.claim_mapping import EntityExists
 from guardrail.identity.tokens.verifier import KeysNeeded
 from guardrail.values import Evidence, Identity, Peer
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a caller brings to ``acting_as``.
+    """The credentials of a caller, as passed to ``acting_as``.
 
     Attributes:
         token: a signed token, an API key, or another token that a provider accepts.
         certificate: the chain of the client's certificates, leaf first; empty for none.
-        peer: what the application knows of the connection.
+        peer: the facts about the connection that the application states.
         attestation: evidence of the caller's machine.
     """
 
@@ -42,7 +42,7 @@ class Credentials:
 
     @property
     def origin(self) -> str:
-        """Where the caller calls from: see `origin_of`."""
+        """The caller's address or certificate: see `origin_of`."""
         return origin_of(self.peer, self.certificate)
 
 
@@ -52,8 +52,8 @@ class Identification:
     Arguments:
         providers: the bundle's identity providers.
         machines: the verifiers of evidence.
-        revocations: what is revoked.
-        knows: says whether an entity exists in the bundle.
+        revocations: the revoked credentials.
+        knows: returns whether an entity exists in the bundle.
     """
 
     __slots__ = ("_knows", "_machines", "_providers", "_revocations")
@@ -63,7 +63,7 @@ class Identification:
         providers: Providers,
         machines: EvidenceVerifiers,
         revocations: Revocations,
-        knows: Knows,
+        knows: EntityExists,
     ) -> None:
         self._providers = providers
         self._machines = machines
@@ -73,12 +73,12 @@ class Identification:
     def identify(self, credentials: Credentials, now: float) -> Identity:
         """Return the identity that credentials prove.
 
-        Where a token and a certificate are there, the token names the principal, and may be bound
-        to the certificate.
+        With a token and a certificate, the token names the principal, and may be bound to the
+        certificate.
 
         Raises:
-            NotAuthenticated: where they prove none.
-            KeysNeeded: where keys must be fetched first.
+            NotAuthenticated: if they prove no identity.
+            KeysNeeded: if keys must be fetched first.
         """
         peer = credentials.peer
         identity: Identity | None = None
@@ -96,7 +96,9 @@ class Identification:
                 certificate_sha256=(peer.certificate_sha256 or "") if peer is not None else "",
             )
         if identity is None:
-            raise NotAuthenticated("The caller brought neither a token nor a certificate.")
+            raise NotAuthenticated(
+                "The caller has neither a token nor a certificate. Pass one of them to `acting_as`."
+            )
         self._revocations.check(identity, now)
         if peer is None and credentials.attestation is None:
             return identity
@@ -104,11 +106,11 @@ class Identification:
         return replace(identity, peer=peer, evidence=evidence)
 
     def verify_attestation(self, attestation: str | bytes | None, now: float) -> Evidence | None:
-        """Return what the caller's machine attests; ``None`` for no attestation.
+        """Return the verified evidence of the caller's machine; ``None`` if there is none.
 
         Raises:
-            NotAuthenticated: where it does not hold.
-            KeysNeeded: where keys must be fetched first.
+            NotAuthenticated: if it is invalid.
+            KeysNeeded: if keys must be fetched first.
         """
         if attestation is None:
             return None
@@ -125,12 +127,12 @@ class Identification:
 
 
 def origin_of(peer: Peer | None, certificate: Sequence[bytes] = ()) -> str:
-    """Return where a caller calls from: the address, or else the digest of the certificate."""
+    """Return a caller's address, or else the digest of its certificate."""
     if peer is not None and (peer.ip or peer.certificate_sha256):
         return peer.ip or peer.certificate_sha256 or ""
     if certificate:
         try:
             return peer_of(certificate[0]).certificate_sha256 or ""
-        except NotAuthenticated:  # it is no certificate, which is why the caller is refused
+        except NotAuthenticated:  # it is not a certificate; the caller is denied for that
             pass
     return ""

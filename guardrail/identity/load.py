@@ -70,7 +70,7 @@ def read_tables(document: Document, own: Sequence[IdentityProvider] = ()) -> Map
             continue
         if not isinstance(table, dict):
             hint = did_you_mean(name, _OWN, "Put the keys of a provider below [identity.NAME].")
-            message = f"`{name}` is no key of [identity] itself. {hint}"
+            message = f"`{name}` is not a key of [identity] itself. {hint}"
             faults.append(Fault("GR003", document.at(name), message))
             continue
         kind = table.get("type")
@@ -122,7 +122,7 @@ def read_providers(
     """Return the providers that the ``[identity]`` table configures.
 
     Arguments:
-        document: the table; ``None`` where ``guardrail.toml`` has none.
+        document: the table; ``None`` if ``guardrail.toml`` has none.
         files: the bundle's files by their path, among them keys and certificates.
         environ: the environment in which secrets are looked up.
         own: the application's own kinds of providers.

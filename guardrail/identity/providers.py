@@ -1,9 +1,8 @@
-"""The identity providers of a bundle: what the ``[identity]`` table comes to.
+"""The identity providers of a bundle, made from the ``[identity]`` table.
 
-`Providers` is built from a bundle's ``[identity]`` table, once per snapshot. It turns a credential
-into an `Identity` where the application enters ``acting_as(...)``, and chooses the provider: by the
-form of a token, by its issuer, or by the kind of the credential. A credential without a provider is
-denied.
+`Providers` is made once per snapshot. When the application enters ``acting_as(...)``, it turns a
+credential into an `Identity`, and chooses the provider: by the form of a token, by its issuer, or
+by the kind of the credential. A credential without a provider is denied.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from guardrail._ports import Authenticator
 from guardrail.errors import Denied, NotAuthenticated, Place
 from guardrail.identity.id_prefixes import IdPrefix
 from guardrail.identity.settings import TokenSettings
-from guardrail.identity.tokens.claim_mapping import Knows, identify
+from guardrail.identity.tokens.claim_mapping import EntityExists, identify
 from guardrail.identity.tokens.verifier import (
     LIMIT_CHARS,
     Claims,
     KeysNeeded,
-    Token,
+    SignedToken,
     VerifiedClaims,
     Verifier,
     find,
@@ -71,12 +70,12 @@ class TokenProvider:
         """Return false: a signed token is known by its issuer, not by its form."""
         return False
 
-    def authenticate(self, credential: Token, now: float, *, knows: Knows) -> Identity:
+    def authenticate(self, credential: SignedToken, now: float, *, knows: EntityExists) -> Identity:
         """Return the identity that a parsed token proves, or raise `NotAuthenticated`."""
         return self.identify(self.verifier.verify(credential, now), knows=knows)
 
-    def identify(self, verified: VerifiedClaims, *, knows: Knows) -> Identity:
-        """Return the identity that verified claims make, or raise `NotAuthenticated`."""
+    def identify(self, verified: VerifiedClaims, *, knows: EntityExists) -> Identity:
+        """Return the identity from verified claims, or raise `NotAuthenticated`."""
         return identify(
             verified,
             provider=self.name,
@@ -93,11 +92,11 @@ class TokenProvider:
 
 @dataclass(frozen=True, slots=True)
 class OpenedProvider:
-    """A provider of tokens that it knows by form, or of certificates.
+    """A provider of certificates, or of tokens that it recognizes by their form.
 
     Attributes:
         name: the name of its table.
-        prefix: how it names its principals.
+        prefix: the prefix of its principals.
         authenticator: the opened provider.
     """
 
@@ -105,11 +104,11 @@ class OpenedProvider:
     prefix: IdPrefix
     authenticator: Authenticator
 
-    def authenticate(self, credential: Any, now: float, *, knows: Knows) -> Identity:
+    def authenticate(self, credential: Any, now: float, *, knows: EntityExists) -> Identity:
         """Return the identity that a credential proves, or raise `NotAuthenticated`.
 
-        An identity that names another provider, or a principal as another provider names its own,
-        is refused: a provider can't speak for another one.
+        An identity that names another provider, or has an id with another provider's prefix, is
+        denied: a provider can't authenticate the principals of another one.
         """
         identity = self.authenticator.authenticate(credential, now, knows=knows)
         principal = identity.principal
@@ -122,7 +121,7 @@ class OpenedProvider:
         return identity
 
 
-class _Remembered(NamedTuple):
+class _CachedToken(NamedTuple):
     """A verified token: its identity, and the period for which it needs no new verification.
 
     ``bound_to`` is the certificate that it is bound to (RFC 8705), empty for none. If the clock is
@@ -135,7 +134,7 @@ class _Remembered(NamedTuple):
     bound_to: str
 
 
-class Pending:
+class PendingIdentity:
     """An identity that is known only after keys were fetched.
 
     Arguments:
@@ -156,17 +155,17 @@ class Pending:
         self._again = again
         self._note = note
 
-    def settle(self) -> Identity:
+    def resolve(self) -> Identity:
         """Fetch the keys and return the identity; blocks. Raises `NotAuthenticated`."""
         self._fetch()
         try:
             return self._again()
         except Denied as denial:
-            self.refused(denial)
+            self.record_denial(denial)
             raise
 
-    def refused(self, denial: Denied) -> Denied:
-        """Return a denial after it was recorded."""
+    def record_denial(self, denial: Denied) -> Denied:
+        """Record a denial, and return it."""
         if self._note is not None:
             self._note(denial)
         return denial
@@ -202,13 +201,13 @@ class Providers:
     )
     revoked_file: str = ""
     inherits: bool = True
-    _verified: FIFOCache[bytes, _Remembered] = field(
+    _verified: FIFOCache[bytes, _CachedToken] = field(
         default_factory=lambda: FIFOCache(CACHE_SIZE), repr=False, compare=False
     )
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def authenticate(
-        self, token: str, now: float, *, knows: Knows, certificate_sha256: str = ""
+        self, token: str, now: float, *, knows: EntityExists, certificate_sha256: str = ""
     ) -> Identity:
         """Return the identity that a token or an API key proves.
 
@@ -241,7 +240,7 @@ class Providers:
         if isinstance(token, str) and len(token) <= LIMIT_CHARS:
             digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
             try:
-                known: _Remembered = self._verified[digest]  # one dict lookup needs no lock
+                known: _CachedToken = self._verified[digest]  # one dict lookup needs no lock
             except KeyError:
                 pass
             else:
@@ -249,18 +248,18 @@ class Providers:
                     if known.bound_to:
                         check_binding(known.bound_to, certificate_sha256)
                     return known.identity
-        parsed = Token(token)
+        parsed = SignedToken(token)
         provider = self._provider(parsed)
         verified = provider.verifier.verify(parsed, now)
         bound_to = _bound_to(verified.claims)
         check_binding(bound_to, certificate_sha256)
         identity = provider.identify(verified, knows=knows)
         with self._lock:
-            self._verified[digest] = _Remembered(identity, now, verified.expires_at, bound_to)
+            self._verified[digest] = _CachedToken(identity, now, verified.expires_at, bound_to)
         return identity
 
     def _by_form(self, token: str) -> OpenedProvider | None:
-        """Return the provider that accepts a token by its form; ``None`` where none does."""
+        """Return the provider that accepts a token by its form; ``None`` if there is none."""
         taker = None
         for provider in self.by_form:
             if provider.authenticator.accepts(token):
@@ -275,12 +274,14 @@ class Providers:
     def can_make(self, entity: Entity) -> bool:
         """Return whether an entity can be a principal of a provider, judging by its id.
 
-        For a type without a provider it can: the application vouches for those.
+        True for a type without a provider, because the application vouches for those.
         """
         makers = self.makers.get(entity.type)
         return makers is None or any(maker.makes(entity.id) for maker in makers)
 
-    def authenticate_chain(self, chain: Sequence[bytes], now: float, *, knows: Knows) -> Identity:
+    def authenticate_chain(
+        self, chain: Sequence[bytes], now: float, *, knows: EntityExists
+    ) -> Identity:
         """Return the identity that a certificate proves; raises `NotAuthenticated`."""
         if self.certificates is None:
             raise NotAuthenticated(
@@ -288,7 +289,7 @@ class Providers:
             )
         return self.certificates.authenticate(chain, now, knows=knows)
 
-    def _provider(self, token: Token) -> TokenProvider:
+    def _provider(self, token: SignedToken) -> TokenProvider:
         """Return the provider of a token.
 
         A single provider gets every token, whatever its issuer.
@@ -299,7 +300,9 @@ class Providers:
         provider = self.tokens.get(issuer_of(token.claims))
         if provider is None:
             raise NotAuthenticated(
-                "The token's issuer is not one that the bundle configures.", code="wrong_issuer"
+                "The token is from an issuer that the bundle does not configure. Use another "
+                "token.",
+                code="wrong_issuer",
             )
         return provider
 
@@ -308,7 +311,7 @@ def check_binding(bound_to: str, certificate_sha256: str) -> None:
     """Deny a token that is bound to another certificate than the caller's."""
     if bound_to and bound_to != certificate_sha256:
         raise NotAuthenticated(
-            "The token is bound to a certificate that the caller did not present.",
+            "The token is bound to a certificate that the caller did not present. Connect with it.",
             code="wrong_certificate",
         )
 
@@ -329,17 +332,17 @@ def _bound_to(claims: Claims) -> str:
         if len(digest) == hashlib.sha256().digest_size:
             return digest.hex()
     raise NotAuthenticated(
-        "The token is bound to its holder (`cnf`) in a way that is not built. Use a certificate "
-        "(RFC 8705), or a token without.",
+        "The token is bound to its holder (`cnf`) in a way that is not supported. Use a "
+        "certificate (RFC 8705), or a token without `cnf`.",
         code="wrong_certificate",
         path="token.cnf",
     )
 
 
-def settled(
+def resolve_or_defer(
     again: Callable[[], Identity], note: Callable[[Denied], None] | None = None
-) -> Identity | Pending:
-    """Return an identity, or a `Pending` one if keys must be fetched first.
+) -> Identity | PendingIdentity:
+    """Return an identity, or a `PendingIdentity` one if keys must be fetched first.
 
     Arguments:
         again: returns the identity, or raises.
@@ -348,14 +351,14 @@ def settled(
     try:
         return again()
     except KeysNeeded as needed:
-        return Pending(needed.fetch, lambda: _at_last(again), note)
+        return PendingIdentity(needed.fetch, lambda: _retry_after_fetch(again), note)
     except Denied as denial:
         if note is not None:
             note(denial)
         raise
 
 
-def _at_last(again: Callable[[], Identity]) -> Identity:
+def _retry_after_fetch(again: Callable[[], Identity]) -> Identity:
     refused: NotAuthenticated | None = None
     try:
         return again()
@@ -364,7 +367,7 @@ def _at_last(again: Callable[[], Identity]) -> Identity:
     if refused is not None:
         raise refused
     raise NotAuthenticated(
-        "The identity provider's keys can't be had in time. Try again later.",
+        "The identity provider's keys could not be fetched in time. Try again later.",
         code="provider_unavailable",
         retry_after_s=1.0,
     )

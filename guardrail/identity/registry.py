@@ -20,7 +20,7 @@ CREDENTIALS: Final = ("token", "certificate")
 def kinds_by_name(own: Sequence[IdentityProvider] = ()) -> Mapping[str, IdentityProvider]:
     """Return the kinds of this version and an application's own, by name.
 
-    Raises `ConfigurationError` where two have one name, or one takes no known credential.
+    Raises `ConfigurationError` if two have the same name, or one takes an unknown credential.
     """
     kinds: dict[str, IdentityProvider] = {}
     for provider in (*STANDARD, *own):

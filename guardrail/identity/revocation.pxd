@@ -1,4 +1,4 @@
-# C declarations for revocation.py, which compiles as it stands: a call costs one comparison.
+# The C declarations of `revocation.py`.
 
 cdef class Revocations:
     cdef readonly long epoch
@@ -7,7 +7,7 @@ cdef class Revocations:
     cdef object _own
     cdef object _listed
     cdef object _file
-    cdef object _seen
+    cdef object _file_state
     cdef bint _unreadable
     cdef bint _any
     cdef object _lock

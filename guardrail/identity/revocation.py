@@ -3,9 +3,10 @@
 `Revocations` holds what the application revoked, and the entries of a file. The file is checked for
 changes every second, and when the clock was set back. While it can't be read, every credential is
 denied. A revocation that could match nothing is an error, and none can be taken back. One object
-lives as long as its guard, across reloads; each call in an open scope checks it.
+lives as long as its guard, across reloads; each call in an open scope checks it. Cython compiles
+this module because a check then costs one comparison.
 
-Compiled as it stands, with ``revocation.pxd`` beside it, so that a check costs one comparison.
+Cython compiles this file with ``revocation.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -85,10 +86,10 @@ class Revocations:
     __slots__ = (
         "_any",
         "_file",
+        "_file_state",
         "_listed",
         "_lock",
         "_own",
-        "_seen",
         "_unreadable",
         "epoch",
         "look_at",
@@ -103,7 +104,7 @@ class Revocations:
         self._own = Revoked()
         self._listed = Revoked()
         self._file: Path | None = None
-        self._seen: object = None
+        self._file_state: object = None
         self._unreadable = False
         self._lock = threading.Lock()
 
@@ -159,7 +160,7 @@ class Revocations:
         """Read a file from now on, or none. What the application revoked stays revoked."""
         with self._lock:
             if file != self._file:
-                self._file, self._seen = file, None
+                self._file, self._file_state = file, None
                 self._listed, self._unreadable = Revoked(), False
             self.looked_at = -math.inf
             self.look_at = math.inf if file is None else -math.inf
@@ -201,16 +202,22 @@ class Revocations:
             return
         try:
             stat = file.stat()
-            seen = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino, stat.st_dev)
-            if seen == self._seen:
+            file_state = (
+                stat.st_mtime_ns,
+                stat.st_ctime_ns,
+                stat.st_size,
+                stat.st_ino,
+                stat.st_dev,
+            )
+            if file_state == self._file_state:
                 return
             listed = read_revoked(read_regular(file, limit_bytes=LIMIT_BYTES))
         except (OSError, ValueError, TypeError, RecursionError):
-            self._seen, was, self._unreadable = None, self._unreadable, True
+            self._file_state, was, self._unreadable = None, self._unreadable, True
             if not was:
                 self.epoch += 1
             return
-        self._seen, self._listed, self._unreadable = seen, listed, False
+        self._file_state, self._listed, self._unreadable = file_state, listed, False
         self.epoch += 1
 
     def __repr__(self) -> str:

@@ -1,8 +1,8 @@
 """The settings in the ``[identity.NAME]`` tables of ``guardrail.toml``.
 
 This module defines the settings that all providers of tokens share, and the two kinds ``jwt`` (keys
-that the bundle pins) and ``oidc`` (keys that the provider publishes). Read once, at load; no key is
-opened.
+that the bundle pins) and ``oidc`` (keys that the provider publishes). They are read once, at load;
+no key is read here.
 """
 
 from __future__ import annotations
@@ -106,20 +106,20 @@ _ParentClaims: TypeAlias = Annotated[
 
 
 class PrincipalMap(Section):
-    """Which claims make the principal: ``{ type = "User", id = "sub", in.Role = "roles" }``.
+    """The claims that make the principal: ``{ type = "User", id = "sub", in.Role = "roles" }``.
 
-    A point goes into an object: ``realm_access.roles``; a list of names takes each as it stands:
-    ``["a.b", "roles"]``.
+    A point separates the names of nested claims: ``realm_access.roles``. In a list, a name may
+    contain points: ``["a.b", "roles"]``.
 
     Attributes:
         type: the entity type of all principals of this provider.
         id: the claim that names the principal.
         id_prefix: the prefix of the ids of its principals, before a ``#``. It can be in the
             provider's own table instead.
-        parents: for each entity type the claim that names its entities: roles, groups. For
-            several claims, or an optional one, a list of tables with ``claim``, ``optional``
+        parents: for each entity type the claim that names its entities, such as roles or groups;
+            for several claims, or an optional one, a list of tables with ``claim``, ``optional``
             and ``split``. Written ``in``.
-        attrs: for an attribute the claim that holds it.
+        attrs: for each attribute the claim with its value.
     """
 
     type: TypeName
@@ -129,7 +129,7 @@ class PrincipalMap(Section):
     attrs: dict[Text, _Claim] = Field(default_factory=dict)
 
 
-#: An ``id_prefix`` stands in the provider's table, or in its ``principal``.
+#: An ``id_prefix`` is in the provider's table, or in its ``principal``.
 ONE_PREFIX: Final[Hint] = {
     "not": {
         "required": ["id_prefix", "principal"],
@@ -142,7 +142,7 @@ def one_prefix(own: Section, principal: Section) -> None:
     """Check that only one of the two tables has an ``id_prefix``.
 
     Raises:
-        ValueError: if both have.
+        ValueError: if both have one.
     """
     if "id_prefix" in own.model_fields_set and "id_prefix" in principal.model_fields_set:
         raise ValueError("`id_prefix` is in the table and in `principal`. Keep one of them")
@@ -171,7 +171,7 @@ _ClaimValues: TypeAlias = Annotated[
 
 
 class ProviderSettings(Section):
-    """What the table of an application's own kind of identity provider has at least.
+    """The settings of an application's own kind of identity provider.
 
     A kind has a subclass of this model, with ``type: Literal["KIND"]`` and its own keys.
 
@@ -179,8 +179,8 @@ class ProviderSettings(Section):
         type: the kind of the provider.
         id_prefix: the prefix of the ids of its principals, before a ``#``. If there are several
             providers, all but one must have a prefix.
-        unknown_parents: what becomes of a group that the bundle does not have: ``deny`` refuses
-            the caller, ``drop`` leaves it out.
+        unknown_parents: what happens to parents that the bundle does not have: ``deny`` denies the
+            caller, ``drop`` leaves them out.
     """
 
     type: str
@@ -189,25 +189,25 @@ class ProviderSettings(Section):
 
 
 class TokenSettings(Section):
-    """What all providers of signed tokens have in common.
+    """The settings that all providers of signed tokens share.
 
     Attributes:
-        issuer: what ``iss`` must be, exactly.
-        audience: what ``aud`` must hold, one of them where there are several.
-        audience_claim: the claim that names the audience instead of ``aud``, for issuers that
-            leave ``aud`` out; ``aud`` is then ignored.
+        issuer: the exact value of ``iss``.
+        audience: a value that ``aud`` must have, or several of which it must have one.
+        audience_claim: the claim that names the audience instead of ``aud``, for issuers that leave
+            ``aud`` out; ``aud`` is then ignored.
         claims: the values that claims must have: for each claim one value, or a list of accepted
-            values. A claim that is a list must hold one of them.
+            values. A claim that is a list must contain one of them.
         id_prefix: the prefix of the ids of its principals, before a ``#``. If there are several
             providers, all but one must have a prefix.
-        algorithms: under which a token may be signed. Each key has its own: what its type,
-            its curve and its ``alg`` allow of these.
-        token_types: what ``typ`` may be, where a token has it (RFC 8725 §3.11).
-        required: claims that must be there.
+        algorithms: the accepted signature algorithms. A key is used only with those that its type,
+            its curve and its ``alg`` allow.
+        token_types: the accepted values of ``typ``, if a token has it (RFC 8725 §3.11).
+        required: claims that must be present.
         leeway_s: seconds, 0 to 120, by which every comparison of times is widened.
-        principal: which claims make the principal.
-        unknown_parents: what becomes of a group that the bundle does not have: ``deny`` refuses
-            the caller, ``drop`` leaves it out.
+        principal: the claims that make the principal.
+        unknown_parents: what happens to parents that the bundle does not have: ``deny`` denies the
+            caller, ``drop`` leaves them out.
     """
 
     hints: ClassVar[tuple[Hint, ...]] = (
@@ -260,13 +260,13 @@ class TokenSettings(Section):
 
 
 class JwtSettings(TokenSettings):
-    """A provider of type ``jwt``: tokens of one issuer, under keys that are pinned.
+    """A provider of type ``jwt``: tokens of one issuer, with pinned keys.
 
     Attributes:
         type: ``jwt``: the bundle pins the keys.
         key_file: a file of the bundle: a public key in PEM, a JWK, or a JWKS.
-        secret_env: for HS*, the environment variable that holds the secret.
-        secret_file: for HS*, the file that holds it, by its absolute path.
+        secret_env: for HS*, the environment variable with the secret.
+        secret_file: for HS*, the absolute path of the file with the secret.
     """
 
     hints = (exactly_one("key_file", "secret_env", "secret_file"),)
@@ -285,16 +285,17 @@ class JwtSettings(TokenSettings):
 
 
 class FetchSettings(Section):
-    """How keys are fetched that somebody publishes.
+    """The settings for fetching published keys.
 
     Attributes:
-        jwks: the address of the key set; found by discovery where it is left out.
-        ca_file: a file of the bundle with the certificates to trust, in PEM; by default those
-            of the machine.
+        jwks: the address of the key set; without it, it is found by discovery.
+        ca_file: a file of the bundle with the certificates to trust, in PEM; by default those of
+            the machine.
         timeout_ms: how long one fetch may take, 50 to 30,000.
-        refresh_s: from this age on keys are fetched anew, in the background.
-        stale_s: so long after that they can still be used, while the provider is down.
-        unknown_key_interval_s: an unknown key makes us fetch once in this time at most.
+        refresh_s: the age from which on keys are fetched again, in the background.
+        stale_s: how long keys are used after that while the provider is down.
+        unknown_key_interval_s: the shortest time between two fetches that tokens with unknown keys
+            cause.
     """
 
     jwks: HttpsUrl | None = None
@@ -306,10 +307,10 @@ class FetchSettings(Section):
 
 
 class OidcSettings(TokenSettings, FetchSettings):
-    """A provider of type ``oidc``: tokens under keys that their issuer publishes.
+    """A provider of type ``oidc``: tokens of one issuer, with keys that it publishes.
 
     ``issuer`` is an https address without query and fragment (OpenID Connect Discovery §3);
-    ``/.well-known/openid-configuration`` below it says where the keys are.
+    ``/.well-known/openid-configuration`` below it has the address of the keys.
 
     Attributes:
         type: ``oidc``: the issuer publishes the keys.

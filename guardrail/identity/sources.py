@@ -1,4 +1,4 @@
-"""The files and the environment from which providers and evidence get keys and secrets."""
+"""The files and the environment variables with the keys and secrets of providers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Sources:
     """The sources of keys and secrets.
 
     Attributes:
-        files: the bundle's files by path, with the bytes of its digest.
+        files: the bundle's files by path, with their bytes.
         environ: the environment.
     """
 

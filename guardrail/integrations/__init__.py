@@ -1,6 +1,6 @@
-"""Adapters between web frameworks and the guard. Each module is public.
+"""Adapters between web frameworks and the guard.
 
-An adapter finds the credential in a request, enters `Guard.acting_as`, and answers denials. The
+An adapter reads the credential of a request, enters `Guard.acting_as`, and answers denials. The
 guard decides. No framework is imported that the application has not imported.
 
 asgi         middleware for any ASGI 3 application: Starlette, FastAPI, Litestar, Quart, Django

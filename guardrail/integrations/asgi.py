@@ -1,12 +1,11 @@
-"""Any ASGI 3 application, with an identity around each request: `IdentityMiddleware`.
+"""Middleware for any ASGI 3 application that runs each request under the identity of its caller.
 
-The middleware enters the identity of a request, which also holds for its stream and its background
-work, answers denials, and closes the guard when the server stops. It decides nothing itself. An
-invalid credential is an error, never a request without an identity. No request gets the identity of
-another one, although servers reuse tasks and contexts. It runs before the guarded call, and enters
-``guard.acting_as``.
+`IdentityMiddleware` enters ``guard.acting_as`` before the guarded call, for the request, its stream
+and its background work. It answers denials, and closes the guard when the server stops. It decides
+nothing itself. An invalid credential is an error, never a request without an identity. No request
+gets the identity of another one, although servers reuse tasks and contexts.
 
-Written against ASGI 3.0 and its TLS and WebSocket Denial Response extensions.
+It implements ASGI 3.0 with its TLS and WebSocket Denial Response extensions.
 """
 
 from __future__ import annotations
@@ -20,7 +19,12 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from guardrail.errors import ConfigurationError, Denied, NotAuthenticated
 from guardrail.identity.anonymous_scope import AnonymousScope
-from guardrail.integrations.credentials import Brought, Reader, Scope, headers_of
+from guardrail.integrations.credentials import (
+    CredentialReader,
+    RequestCredentials,
+    Scope,
+    headers_of,
+)
 from guardrail.integrations.http import ProblemResponse, check_realm, problem_response
 from guardrail.values import Peer
 
@@ -34,21 +38,21 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 #: One line for each denial that was answered, at INFO: status, code, path and decision id.
 LOG: Final = logging.getLogger("guardrail.integrations.asgi")
 
-#: The types of scope that bring a credential; any other runs as nobody.
+#: The types of scope that can have a credential; any other runs without an identity.
 _REQUESTS: Final = frozenset(("http", "websocket"))
 #: WebSocket close codes from 4000 on are the application's (RFC 6455 §7.4.2).
 _CLOSE_BASE: Final = 4000
-#: What an application sends after which no answer of ours can follow.
+#: The messages of an application after which the middleware can't answer.
 _ENDINGS: Final = frozenset(
     ("http.response.start", "websocket.close", "websocket.http.response.start")
 )
-#: What an application sends when it has stopped.
+#: The messages of an application that has stopped.
 _STOPPED: Final = frozenset(("lifespan.shutdown.complete", "lifespan.shutdown.failed"))
 _LOGGED_CHARS: Final = 200
 
 
-class ActsAs(Protocol):
-    """What is asked of a guard: a scope for whoever brought this, to be entered as async."""
+class SupportsActingAs(Protocol):
+    """The method of a guard that the middleware calls."""
 
     def acting_as(
         self,
@@ -58,36 +62,36 @@ class ActsAs(Protocol):
         attestation: str | None = None,
         peer: Peer | None = None,
     ) -> AbstractAsyncContextManager[object]:
-        """Return the scope; raises `NotAuthenticated`, then or where it is entered."""
+        """Return the scope of an identity; raises `NotAuthenticated` now or on entering it."""
         ...
 
 
 class IdentityMiddleware:
-    """Runs each request of an ASGI application as whoever its credential names.
+    """Runs each request of an ASGI application as the principal that its credential proves.
 
     A credential is a token or an API key (``Authorization: Bearer ...``), a client certificate
-    that the server hands on, or both; then the token names the principal. What does not hold is
-    refused, never ignored. When the server stops, after the application's own ``lifespan``, the
-    guard is closed and its spans are exported.
+    from the server, or both; then the token names the principal. An invalid credential is refused,
+    never ignored. When the server stops, after the application's own ``lifespan``, the guard is
+    closed and its spans are exported.
 
     Arguments:
         app: the application.
         guard: the `Guard` whose ``acting_as`` is entered.
         realm: the realm of the challenge: printable ASCII without quotes and backslashes.
-        anonymous: what to do without any credential: ``"refuse"`` it with 401, or ``"pass"`` it
-            on to run as nobody, so that only guarded calls are denied.
-        public: says of a scope whether it is for everyone, such as a health check; then its
-            credential is not looked at and it runs as nobody. Only ``True`` counts. None by
-            default, preflights of CORS (``OPTIONS``) included.
-        problems: whether denials that the application lets out are answered here too; else they
-            go on to whatever is around. A credential that does not hold is always answered.
-        api_key_header: a header that may carry an API key, such as ``"x-api-key"``.
-        attestation_header: a header that may carry an attestation of the caller's machine.
-        trusted_proxies: addresses and networks of proxies whose ``X-Forwarded-For`` is
-            believed; the caller is then the last hop that is none of them.
+        anonymous: how to handle a request without a credential: ``"refuse"`` it with 401, or
+            ``"pass"`` it on without an identity, so that only guarded calls are denied.
+        public: takes a scope and returns whether it is public, such as a health check. A public
+            request runs without an identity, and its credential is not read. Only the value
+            ``True`` counts. By default no request is public, not even ``OPTIONS`` of CORS.
+        problems: whether to answer denials that the application does not handle; else they
+            propagate. An invalid credential is always answered.
+        api_key_header: a header that may have an API key, such as ``"x-api-key"``.
+        attestation_header: a header that may have an attestation of the caller's machine.
+        trusted_proxies: addresses and networks of proxies whose ``X-Forwarded-For`` is trusted;
+            the caller is then the last hop that is not one of them.
 
     Raises:
-        ConfigurationError: for an option that is not as said.
+        ConfigurationError: for an option with a value that is not valid.
     """
 
     __slots__ = ("_anonymous", "_app", "_guard", "_problems", "_public", "_reader", "_realm")
@@ -95,7 +99,7 @@ class IdentityMiddleware:
     def __init__(
         self,
         app: App,
-        guard: ActsAs,
+        guard: SupportsActingAs,
         *,
         realm: str = "guardrail",
         anonymous: Literal["refuse", "pass"] = "refuse",
@@ -107,8 +111,8 @@ class IdentityMiddleware:
     ) -> None:
         if not callable(getattr(guard, "acting_as", None)) or not callable(app):
             raise ConfigurationError(
-                "IdentityMiddleware takes an ASGI application and a Guard, in this order: "
-                "IdentityMiddleware(app, guard)."
+                "IdentityMiddleware got other arguments than an ASGI application and a Guard. "
+                "Pass them in this order: IdentityMiddleware(app, guard)."
             )
         check_realm(realm)
         if anonymous not in ("refuse", "pass"):
@@ -119,14 +123,14 @@ class IdentityMiddleware:
         self._anonymous = anonymous
         self._public = public
         self._problems = problems
-        self._reader = Reader(
+        self._reader = CredentialReader(
             api_key_header=api_key_header,
             attestation_header=attestation_header,
             trusted_proxies=trusted_proxies,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the application for one scope, under the identity that it brings."""
+        """Run the application for one scope, under the identity of its credential."""
         if scope["type"] == "lifespan":
             await self._live(scope, receive, send)
             return
@@ -134,14 +138,14 @@ class IdentityMiddleware:
             async with AnonymousScope():
                 await self._app(scope, receive, send)
             return
-        headers_of(scope)  # before anybody reads them
+        headers_of(scope)  # replaces iterators, which could be read only once
         exchange = _Exchange(scope, receive, send)
         has_credential, entered = True, False
         try:
-            brought = None if self._is_public(scope) else self._read(scope)
-            if brought is None or not brought.names_somebody:
+            credentials = None if self._is_public(scope) else self._read(scope)
+            if credentials is None or not credentials.has_credential:
                 has_credential = False
-            async with self._acting(brought):
+            async with self._acting(credentials):
                 entered = True
                 await self._app(scope, exchange.receive, exchange.send)
         except Denied as denial:
@@ -170,27 +174,29 @@ class IdentityMiddleware:
             await lifespan.run()
 
     def _is_public(self, scope: Scope) -> bool:
-        # A coroutine function's coroutine would be true as well.
+        # A coroutine function returns a coroutine, which is truthy.
         return self._public is not None and self._public(scope) is True
 
-    def _acting(self, brought: Brought | None) -> AbstractAsyncContextManager[object]:
-        if brought is None:
+    def _acting(
+        self, credentials: RequestCredentials | None
+    ) -> AbstractAsyncContextManager[object]:
+        if credentials is None:
             return AnonymousScope()
-        if brought.names_somebody:
+        if credentials.has_credential:
             return self._guard.acting_as(
-                token=brought.token,
-                certificate=brought.certificate or None,
-                attestation=brought.attestation,
-                peer=brought.peer,
+                token=credentials.token,
+                certificate=credentials.certificate or None,
+                attestation=credentials.attestation,
+                peer=credentials.peer,
             )
         if self._anonymous == "pass":
             return AnonymousScope()
-        denial = NotAuthenticated("The request brings no credential.")
-        self._note(denial, brought.peer)
+        denial = NotAuthenticated("The request has no credential. Send one.")
+        self._note(denial, credentials.peer)
         raise denial
 
-    def _read(self, scope: Scope) -> Brought:
-        """Return what a request brings; what can't be read is recorded as a refusal."""
+    def _read(self, scope: Scope) -> RequestCredentials:
+        """Return the credentials of a request; record a refusal if they can't be read."""
         try:
             return self._reader.read(scope)
         except NotAuthenticated as denial:
@@ -204,10 +210,10 @@ class IdentityMiddleware:
 
 
 class _Lifespan:
-    """The messages of a server's start and end, and what the guard does at the end.
+    """The lifespan messages between server and application; closes the guard at the end.
 
-    A server that stops kills the process with the very signal that it got, and no handler of
-    ``atexit`` runs: what spans and records are still held would be lost.
+    A server that stops by a signal kills the process with the same signal, and no ``atexit``
+    handler runs. Without this class, deferred spans and records would be lost.
     """
 
     __slots__ = ("_guard", "_receive", "_send", "is_known")
@@ -227,7 +233,7 @@ class _Lifespan:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        """Take over if the application raised on the lifespan scope: it does not support it."""
+        """Suppress the exception of an application that does not support lifespan."""
         return kind is not None and issubclass(kind, Exception) and not self.is_known
 
     async def receive(self) -> Message:
@@ -251,7 +257,7 @@ class _Lifespan:
             await self.send({"type": f"lifespan.{stage}.complete"})
 
     async def _close(self) -> None:
-        """Close the guard, and have the spans exported. Both may wait: beside the event loop."""
+        """Close the guard and export its spans, on a thread, since both may block."""
         await _beside_the_loop(self._guard.close)
         export = getattr(self._guard, "force_flush", None)
         if export is not None:
@@ -260,7 +266,7 @@ class _Lifespan:
 
 async def _beside_the_loop(work: Callable[[], object]) -> None:
     asyncio = sys.modules.get("asyncio")
-    if asyncio is None or asyncio._get_running_loop() is None:  # another library's loop
+    if asyncio is None or asyncio._get_running_loop() is None:  # the loop of another library
         work()
     else:
         await asyncio.to_thread(work)
@@ -282,7 +288,7 @@ def _first_denial(group: BaseExceptionGroup[BaseException]) -> Denied | None:
 
 
 class _Exchange:
-    """The messages of one scope, passed on, and how far the answer has come."""
+    """Passes on the messages of one scope, and keeps the state of its response."""
 
     __slots__ = ("_is_open", "_receive", "_scope", "_send", "is_over")
 

@@ -1,8 +1,8 @@
 """Reads the credential and the connection of a caller from an ASGI scope.
 
-`Reader` reads headers and the TLS extension, and verifies nothing. It rejects what is ambiguous (a
-header that occurs twice, two tokens), ignores query strings, which end up in logs (RFC 6750 §2.3),
-and uses what a header says of a connection only if it comes from a proxy that the application
+`CredentialReader` reads headers and the TLS extension, and verifies nothing. It rejects ambiguous
+credentials (a header that occurs twice, two tokens), ignores query strings, which end up in logs
+(RFC 6750 §2.3), and uses headers about the connection only from proxies that the application
 trusts.
 """
 
@@ -28,12 +28,12 @@ Scope: TypeAlias = MutableMapping[str, Any]
 _Address: TypeAlias = IPv4Address | IPv6Address
 _Network: TypeAlias = IPv4Network | IPv6Network
 
-#: A header with a credential that is longer is refused unread: 16,384 is a token's bound.
+#: The longest header with a credential, in bytes. A token has at most 16,384.
 LIMIT_BYTES: Final = 64 * 1024
-#: A chain of certificates has no more; RFC 5280 sets no bound.
+#: The most certificates in a chain; RFC 5280 sets no limit.
 LIMIT_CERTIFICATES: Final = 16
 
-#: RFC 9110 §5.6.2: what a header's name, or a scheme's, is made of.
+#: RFC 9110 §5.6.2: the characters of the name of a header or of a scheme.
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BEARER: Final = re.compile(rb"bearer(?![!#$%&'*+.^_`|~0-9A-Za-z-])", re.IGNORECASE)
 #: RFC 6750 §2.1: ``"Bearer" 1*SP b64token``.
@@ -42,8 +42,11 @@ _VISIBLE: Final = re.compile(rb"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
-    """What a request brought: ``token`` may be an API key, ``certificate`` is PEM, leaf first."""
+class RequestCredentials:
+    """The credentials of a request, unverified, and its connection.
+
+    ``token`` may be an API key; ``certificate`` is a chain in PEM, leaf first.
+    """
 
     token: str | None
     certificate: tuple[bytes, ...]
@@ -51,18 +54,18 @@ class Brought:
     peer: Peer
 
     @property
-    def names_somebody(self) -> bool:
-        """Whether there is a credential; an attestation is of a machine, and is none."""
+    def has_credential(self) -> bool:
+        """Whether there is a credential of a caller; an attestation is not one."""
         return self.token is not None or bool(self.certificate)
 
     def __repr__(self) -> str:
-        return f"Brought(names_somebody={self.names_somebody})"
+        return f"RequestCredentials(has_credential={self.has_credential})"
 
 
 def headers_of(scope: Scope) -> Sequence[Sequence[bytes]]:
-    """Return the headers of a scope, which are left for whoever reads them next.
+    """Return the headers of a scope, as lists or tuples.
 
-    ASGI lets a server give iterators, which can be read once: lists take their place.
+    ASGI lets a server pass iterators, which can be read once; they are replaced in the scope.
     """
     headers = scope.get("headers") or ()
     if not isinstance(headers, list | tuple) or not all(
@@ -72,17 +75,17 @@ def headers_of(scope: Scope) -> Sequence[Sequence[bytes]]:
     return headers
 
 
-class Reader:
-    """Reads what scopes bring.
+class CredentialReader:
+    """Reads the credentials and the connection of ASGI scopes.
 
     Arguments:
-        api_key_header: a header that may carry an API key instead of ``Authorization``.
-        attestation_header: a header that may carry an attestation.
-        trusted_proxies: addresses and networks whose ``X-Forwarded-For`` is believed.
+        api_key_header: a header that may have an API key instead of ``Authorization``.
+        attestation_header: a header that may have an attestation.
+        trusted_proxies: addresses and networks whose ``X-Forwarded-For`` is trusted.
 
     Raises:
-        ConfigurationError: for a name that no header has, one that is taken, and for what is
-            no address or network.
+        ConfigurationError: for a text that is not the name of a header, a name that is used
+            twice, and a text that is not an address or a network.
     """
 
     __slots__ = ("_api_key", "_attestation", "_proxies")
@@ -99,14 +102,17 @@ class Reader:
         named = [name for name in (self._api_key, self._attestation) if name]
         if len({*named, b"authorization", b"x-forwarded-for"}) < len(named) + 2:
             raise ConfigurationError(
-                "`api_key_header` and `attestation_header` must name headers of their own."
+                "`api_key_header` or `attestation_header` names a header that has another use. "
+                "Name a different header for each."
             )
         if isinstance(trusted_proxies, str):
-            raise ConfigurationError('`trusted_proxies` takes a list: `["10.0.0.0/8"]`.')
+            raise ConfigurationError(
+                '`trusted_proxies` is one text. Pass a list: `["10.0.0.0/8"]`.'
+            )
         self._proxies = tuple(map(_network, trusted_proxies))
 
-    def read(self, scope: Scope) -> Brought:
-        """Return what a scope of type ``http`` or ``websocket`` brings.
+    def read(self, scope: Scope) -> RequestCredentials:
+        """Return the credentials and the connection of an ``http`` or ``websocket`` scope.
 
         Raises:
             NotAuthenticated: ``ambiguous_credential``, ``malformed_token`` or
@@ -116,10 +122,11 @@ class Reader:
         bearer, key = _bearer(_once(headers, b"authorization")), _once(headers, self._api_key)
         if bearer is not None and key is not None:
             raise NotAuthenticated(
-                "The request brings a token and an API key. Send one.", code="ambiguous_credential"
+                "The request has both a token and an API key. Send one.",
+                code="ambiguous_credential",
             )
         tls = _tls(scope)
-        return Brought(
+        return RequestCredentials(
             token=bearer if key is None else _visible(key),
             certificate=() if tls is None else _chain(tls),
             attestation=_visible(_once(headers, self._attestation)),
@@ -127,7 +134,7 @@ class Reader:
         )
 
     def peer(self, scope: Scope) -> Peer:
-        """Return what a scope says of the connection, whatever it brings."""
+        """Return the connection of a scope, whether or not its credentials can be read."""
         return self._peer(scope, _headers(scope))
 
     def _peer(self, scope: Scope, headers: Mapping[bytes, list[bytes]]) -> Peer:
@@ -137,7 +144,7 @@ class Reader:
         )
 
     def _ip(self, scope: Scope, forwarded: Iterable[bytes]) -> str | None:
-        """Return the address of the last hop that is no proxy of ours; ``None`` if unknown."""
+        """Return the address of the last hop that is not a trusted proxy; ``None`` if unknown."""
         client = scope.get("client")
         address = _address(str(client[0])) if client else None
         if self._proxies:
@@ -157,7 +164,7 @@ def _headers(scope: Scope) -> dict[bytes, list[bytes]]:
 
 
 def _tls(scope: Scope) -> MutableMapping[str, Any] | None:
-    """Return what the server says of TLS; ``None`` where it says nothing."""
+    """Return the server's TLS extension of a scope; ``None`` without one."""
     tls: MutableMapping[str, Any] | None = (scope.get("extensions") or {}).get("tls")
     return tls
 
@@ -166,7 +173,9 @@ def _header_name(name: str | None, option: str) -> bytes:
     if name is None:
         return b""
     if _NAME.fullmatch(name) is None:
-        raise ConfigurationError(f'`{option}` must be the name of a header, such as "x-api-key".')
+        raise ConfigurationError(
+            f'`{option}` is not the name of a header. Give a name such as "x-api-key".'
+        )
     return name.lower().encode("ascii")
 
 
@@ -176,40 +185,49 @@ def _network(text: str) -> _Network:
     except ValueError:
         pass
     raise ConfigurationError(
-        'An item of `trusted_proxies` is no address and no network such as "10.0.0.0/8".'
+        "An item of `trusted_proxies` is neither an address nor a network. Give a network such as "
+        '"10.0.0.0/8".'
     )
 
 
 def _once(headers: Mapping[bytes, list[bytes]], name: bytes) -> bytes | None:
-    """Return a header's value; ``None`` where there is none, or it is empty."""
+    """Return the value of a header; ``None`` if it is absent or empty."""
     values = headers.get(name, ())
     if len(values) > 1:
         raise NotAuthenticated(
-            "A header with a credential came more than once. Send one.",
+            "The request has a header with a credential more than once. Send it once.",
             code="ambiguous_credential",
         )
     if not values or not values[0]:
         return None
     if len(values[0]) > LIMIT_BYTES:
-        _malformed(f"A header with a credential is over {LIMIT_BYTES} bytes.")
+        _malformed(
+            f"A header with a credential is longer than {LIMIT_BYTES} bytes. Send a shorter one."
+        )
     return values[0]
 
 
 def _bearer(value: bytes | None) -> str | None:
-    """Return the token of an ``Authorization``; ``None`` where the scheme is another one."""
+    """Return the token of an ``Authorization`` header; ``None`` for another scheme."""
     if value is None or _BEARER.match(value) is None:
         return None
-    found = _CREDENTIALS.fullmatch(value)
-    if found is None:
-        _malformed("`Authorization` must be `Bearer`, a space and a token, in ASCII.")
-    return found[1].decode("ascii")
+    match = _CREDENTIALS.fullmatch(value)
+    if match is None:
+        _malformed(
+            "`Authorization` has the scheme Bearer and no valid token. Send `Bearer`, a space and "
+            "the token, in ASCII."
+        )
+    return match[1].decode("ascii")
 
 
 def _visible(value: bytes | None) -> str | None:
     if value is None:
         return None
     if _VISIBLE.fullmatch(value) is None:
-        _malformed("A header with a credential must be visible ASCII without spaces.")
+        _malformed(
+            "A header with a credential has a space or a character that is not visible ASCII. "
+            "Send the credential alone."
+        )
     return value.decode("ascii")
 
 
@@ -218,10 +236,11 @@ def _malformed(message: str) -> NoReturn:
 
 
 def _chain(tls: MutableMapping[str, Any]) -> tuple[bytes, ...]:
-    """Return the client's certificates, as the server that ended the connection has them."""
+    """Return the client's certificates, from the server that ended the TLS connection."""
     if tls.get("client_cert_error"):
         raise NotAuthenticated(
-            "The server could not verify the client's certificate.", code="unverified_certificate"
+            "The server could not verify the client's certificate. Use one that the server trusts.",
+            code="unverified_certificate",
         )
     chain: list[bytes] = []
     certificates = tls.get("client_cert_chain") or ()
@@ -230,16 +249,17 @@ def _chain(tls: MutableMapping[str, Any]) -> tuple[bytes, ...]:
     for certificate in certificates:
         if not isinstance(certificate, str) or len(chain) == LIMIT_CERTIFICATES:
             raise NotAuthenticated(
-                f"A chain of certificates is at most {LIMIT_CERTIFICATES} texts in PEM.",
+                f"The chain of certificates has more than {LIMIT_CERTIFICATES} items, or one that "
+                "is not text. Send a shorter chain in PEM.",
                 code="unverified_certificate",
             )
-        # What is no ASCII is no PEM either: the guard finds out.
+        # Text that is not ASCII is not valid PEM; the guard refuses it.
         chain.append(certificate.encode("utf-8", "replace"))
     return tuple(chain)
 
 
 def _address(text: str) -> _Address | None:
-    """Return an address, also one with a port (``192.0.2.1:80``, ``[2001:db8::1]:80``)."""
+    """Return the address in a text, without a port (``192.0.2.1:80``, ``[2001:db8::1]:80``)."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -1,9 +1,8 @@
 """Turns a denial into an HTTP response: status, headers, and an `application/problem+json` body.
 
-For code that answers requests: the ASGI middleware of this package, and integrations of your own.
-It runs after the guarded call was denied. The response contains no message and no policy ids, and
-hides most causes of a failed authentication, which stand in the log. The body follows RFC 9457, the
-challenge RFC 6750 §3.
+The ASGI middleware of this package and your own integrations call it after the guarded call was
+denied. The response contains no message and no policy ids, and hides most causes of a failed
+authentication, which are in the log. The body follows RFC 9457, the challenge RFC 6750 §3.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _DISCLOSED: Final = frozenset(("token_expired", "ambiguous_credential"))
 #: RFC 9110 §5.6.4: the characters that a quoted string contains unescaped.
 _REALM: Final = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 _TITLES: Final = {
-    400: "The credential must be sent once, in one way.",
+    400: "The request has more than one credential of a kind.",
     401: "The caller is not authenticated.",
     403: "The call is not allowed.",
     413: "The input is too large.",
@@ -53,7 +52,7 @@ class ProblemResponse:
         headers: pairs of name and value. Names are lower case; values are ASCII.
         body: JSON, in ASCII.
         code: the code in the body, for a protocol that has no body, such as gRPC. It is the
-            code of the denial, or ``not_authenticated`` where the caller may not see the cause.
+            code of the denial, or ``not_authenticated`` if the caller may not see the cause.
     """
 
     status: int
@@ -105,9 +104,12 @@ def problem_response(
 
 
 def check_realm(realm: str) -> None:
-    """Raise `ConfigurationError` if a realm can't stand in a header as it is."""
+    """Raise `ConfigurationError` if a realm would have to be escaped in a header."""
     if _REALM.fullmatch(realm) is None:
-        raise ConfigurationError("`realm` must be printable ASCII without quotes and backslashes.")
+        raise ConfigurationError(
+            "`realm` has a quote, a backslash, or a character that is not printable ASCII. Remove "
+            "it."
+        )
 
 
 def _status(denial: Denied) -> int:

@@ -1,9 +1,9 @@
-"""The room of obligations: what a policy may demand of a call, one file per obligation.
+"""Obligations: what a policy can require of a call, with one module per obligation.
 
-Owns `standard`, the obligations of this version, and the names of those to come. Refuses
-to know policies or their order: `policy` says which demands a call must meet, `flow` when
-each is met. Each obligation is an object with the interface of
-`guardrail._ports.ObligationType`, ours and a user's alike.
+`standard` returns the obligations of this version. This package knows neither policies nor their
+order: `policy` returns the demands of a call, and `flow` runs each one at its step. Built-in
+obligations and an application's own are objects with the interface
+`guardrail._ports.ObligationType`.
 
 Internal: applications import nothing from here.
 """
@@ -22,7 +22,11 @@ from guardrail.obligations.input.specs import read_specs
 from guardrail.obligations.output.label_only import LabelOnly
 from guardrail.obligations.output.mask import Mask
 from guardrail.obligations.output.only import Only
-from guardrail.obligations.output.output import Output, unfit, unfit_for
+from guardrail.obligations.output.output import (
+    Output,
+    impossible_by_return_type,
+    impossible_by_specs,
+)
 from guardrail.obligations.output.redact import Redact
 from guardrail.obligations.output.rounding import Round
 from guardrail.obligations.output.spec import read_output_specs
@@ -49,13 +53,13 @@ __all__ = [
     "Round",
     "StorageHandle",
     "TopK",
+    "impossible_by_return_type",
+    "impossible_by_specs",
     "open_storage",
     "standard",
-    "unfit",
-    "unfit_for",
 ]
 
-#: Obligations that the language has and this version has not: a load error that says so.
+#: Obligations of the language that this version does not implement: using one is a load error.
 NOT_BUILT: Final = frozenset(("concurrency", "deadline", "noise", "sign"))
 
 
@@ -74,18 +78,18 @@ def standard(
     """Return the obligations of this version, for one bundle.
 
     Arguments:
-        specs_documents: the parsed files below ``inputs/``, by the name of their spec.
-        output_documents: likewise those below ``outputs/``.
+        specs_documents: the parsed files in ``inputs/``, by the name of their spec.
+        output_documents: the parsed files in ``outputs/``, likewise.
         bundle: the bundle's name, under which quotas are counted.
         clock: the injected clock.
-        take_view: looks at an output as at an input, within the bundle's bounds.
-        limit_findings: how many places of a text `Redact` looks at closely.
-        detectors: the bundle's own kinds, which `Redact` cuts as it does ours.
-        storage: the quota store, from `open_storage`; keep it over reloads, for it holds
-            the counters. ``None``: a new memory store.
+        take_view: makes a view of an output, within the bundle's bounds.
+        limit_findings: how many findings and possible findings of a text `Redact` accepts.
+        detectors: the bundle's own kinds, which `Redact` also cuts.
+        storage: the quota store, from `open_storage`; pass it on at a reload, because it has the
+            counters. ``None`` for a new memory store.
         models: the application's pydantic models, by the name of their spec.
 
-    Raises `ConfigurationError` where a spec is not valid.
+    Raises `ConfigurationError` if a spec is invalid.
     """
     outputs = read_output_specs(output_documents or {})
     classes = {name: spec.classes for name, spec in outputs.items() if spec.classes}

@@ -1,8 +1,8 @@
-"""The obligation `audit`: values that the policies read are kept in the record.
+"""The obligation ``@audit("PATHS")``: store values that the policies read in the record.
 
-Owns the annotation. Refuses whatever is no path of a value; and, together with the audit's names,
-to keep a text as it is unless the annotation says so. A value that a call has not is left out:
-nothing depends on it. Where the bundle has no journal, nothing keeps what is noted.
+It runs before the model. A text is stored as a keyed pseudonym, unless the annotation or the
+bundle's ``[audit]`` table says ``as text``. A value that a call does not have is left out. Without
+a journal, nothing is stored.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from guardrail.values import Clause, Path
 
 _PATH: Final = re.compile(r"(principal|resource|context)((?:\.[A-Za-z_][A-Za-z0-9_]*)+)( as text)?")
 
-#: Paths, each with whether a text there is kept as it is.
+#: Paths, each with whether a text there is stored unchanged.
 Demand: TypeAlias = frozenset[tuple[Path, bool]]
 
 
 class Audit:
     """``@audit("context.input.rows, principal.department as text")``.
 
-    Numbers, booleans and times are kept as they are, a text as a keyed pseudonym, and as it is
-    where ``as text`` follows its path. Demands unite; what one side keeps as a pseudonym only stays
-    one.
+    Numbers, booleans and times are stored unchanged. A text is stored as a keyed pseudonym, or
+    unchanged if ``as text`` follows its path. Demands are united; a path that one side stores as a
+    pseudonym is stored as a pseudonym.
     """
 
     __slots__ = ()
@@ -63,7 +63,7 @@ class Audit:
         return sorted(_written(path, as_text) for path, as_text in demand)
 
     def admit(self, demand: Demand, context: ObligationContext) -> BlockingStep | None:
-        """Note the values that this call has."""
+        """Add the values that this call has to the record."""
         notes = context.notes
         if notes is not None:
             for path, as_text in demand:
@@ -75,12 +75,12 @@ class Audit:
         return None
 
     def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
-        """Return the output: this asks nothing of it."""
+        """Return the output unchanged."""
         return output
 
 
 def _settled(demand: set[tuple[Path, bool]]) -> Demand:
-    """Leave out the more telling of two ways to keep one path."""
+    """For a path that is stored in two ways, keep only the pseudonym."""
     hidden = {path for path, as_text in demand if not as_text}
     return frozenset(
         (path, as_text) for path, as_text in demand if not as_text or path not in hidden

@@ -1,8 +1,8 @@
-"""What is weak in the obligations of a bundle that loads.
+"""Lint the obligations of a bundle that loads, for `guardrail check`.
 
-Findings about where quotas are counted, about specs that demand nothing, and about fields that no
-output can have. What a store
-can't do is a fault, found when the annotation is read. Only `check` asks.
+The findings are about the place where quotas are counted, about specs that require nothing, and
+about fields that no output can have. A strategy that a store does not support is an error, which is
+found when the annotation is parsed.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from guardrail._documents import Document, read_json
 from guardrail._ports import ObligationType
 from guardrail.errors import Finding, Place
 from guardrail.obligations.input.json_schema import lets_all_through
-from guardrail.obligations.output.output import Demands, undescribed
+from guardrail.obligations.output.output import Demands, undeclared_fields
 from guardrail.obligations.quota.grammar import Demand
 
-#: A longer window on a store that dies with the process is forgotten too often to count on.
+#: A longer window is unreliable in memory, because its count is lost when the process ends.
 _WINDOW_S: Final = 3600
 
 
 def lint_specs(files: Mapping[str, bytes]) -> Iterator[Finding]:
-    """Yield the JSON Schemas of a bundle that let everything through, by its files."""
+    """Yield a finding for each JSON Schema in a bundle's files that accepts everything."""
     for name, raw in files.items():
         if name.startswith("inputs/") and name.endswith(".json"):
             document = read_json(name, raw)
@@ -41,13 +41,13 @@ def lint_quotas(
     *,
     is_shared: bool,
 ) -> Iterator[Finding]:
-    """Yield what is weak in the counting of quotas; nothing where a bundle has none.
+    """Yield the findings about the counting of quotas; none if a bundle has no quotas.
 
     Arguments:
-        document: the ``[quota]`` table; ``None`` where there is none.
-        demands: each ``@quota`` with the id of its policy and its place.
-        default: the place of what no table says.
-        is_shared: whether several processes count together.
+        document: the ``[quota]`` table; ``None`` if there is none.
+        demands: each ``@quota``, with the id of its policy and its place.
+        default: the place of a finding if there is no table.
+        is_shared: whether several processes share the counters.
     """
     if is_shared or not demands:
         return
@@ -56,7 +56,7 @@ def lint_quotas(
         place = document.at("store")
     message = (
         "Quotas are counted in the memory of one process: with N workers, N times as much passes. "
-        "Accept this where one process serves; otherwise divide the quotas by the workers."
+        "Accept this if one process serves; otherwise divide the quotas by the workers."
     )
     yield Finding("GR520", place, message)
     for policy, stands, demand in demands:
@@ -73,15 +73,15 @@ def lint_outputs(
     types: Mapping[str, ObligationType],
     place_of: Callable[[str, str], Place],
 ) -> Iterator[Finding]:
-    """Yield the fields that policies name and that no output has which meets its specs.
+    """Yield a finding for fields that policies name, and no output that meets its specs has.
 
     Arguments:
-        actions: what the policies of each action can demand.
+        actions: the demands that the policies of each action can make.
         types: the obligations by name.
-        place_of: returns where an annotation stands, by the ids of its policy and its name.
+        place_of: returns the place of an annotation, by the id of its policy and its name.
     """
     for demands in actions:
-        for policy, name, fields, specs in undescribed(demands, types):
+        for policy, name, fields, specs in undeclared_fields(demands, types):
             named = " and ".join(f"outputs/{spec}.yaml" for spec in specs)
             message = (
                 f"{policy}: @{name} names {', '.join(fields)}, which no output that meets {named} "

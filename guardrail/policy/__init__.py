@@ -1,4 +1,6 @@
-"""Loads the policies of a bundle, checks them, and asks Cedar. Only this package imports cedarpy.
+"""Loads and checks the policies of a bundle, and evaluates them with Cedar.
+
+Only this package imports cedarpy.
 
 source    the files of a bundle: the folder, the text of its policies, links and templates
 schema    the schema, the entities, and values in the types that the schema declares

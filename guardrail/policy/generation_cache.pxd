@@ -1,4 +1,4 @@
-# C declarations for recent.py, which compiles as it stands.
+# The C declarations of `generation_cache.py`.
 
 cimport cython
 

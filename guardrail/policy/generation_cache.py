@@ -1,15 +1,15 @@
 """A bounded cache of two generations, and the key of a cached decision.
 
-`GenerationCache` is the one cache of this package. `plain_key` makes the key under which a decision
-on plain facts is kept. It makes no key of values whose equality ignores their types: in Python,
-``1 == True == 1.0``; in Cedar, never.
+The package uses `GenerationCache` for all its caches. `plain_key` makes the key of a decision on
+plain facts. The key holds the type of each value, because ``1 == True == 1.0`` in Python, but not
+in Cedar.
 
-An entry that is read while the younger generation fills is carried over; the others go with the
-older one. A look-up costs one or two dictionary look-ups and takes no lock (`cachetools.LRUCache`
-needs one, and costs ten times as much). Threads that race can lose an entry, and never mix two.
+An entry that is read while the younger generation fills is carried over; other entries are dropped
+with the older generation. A look-up costs one or two dictionary look-ups and takes no lock
+(`cachetools.LRUCache` needs one, and costs ten times as much). Threads that race can lose an entry,
+but never mix two.
 
-Compiled as it stands, with ``generation_cache.pxd`` beside it; the file is its own plain-Python
-twin.
+It is compiled, with ``generation_cache.pxd`` beside it, and also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _NOWHERE: Final = object()
 
 
 class GenerationCache:
-    """A bounded mapping that drops the entries that were not read lately.
+    """A bounded mapping that drops entries that were not read recently.
 
     Arguments:
-        limit: the greatest weight of a generation; the cache keeps at most two.
+        limit: the greatest weight of a generation; the cache keeps at most two generations.
         weigh: returns the weight of a value; by default 1.
     """
 
@@ -48,7 +48,7 @@ class GenerationCache:
         return found
 
     def put(self, key: Hashable, value: Any) -> None:
-        """Keep a value; the oldest entries may go."""
+        """Store a value; the oldest entries may be dropped."""
         weight = 1 if self._weigh is None else self._weigh(value)
         self._weight += weight
         if self._weight > self._limit:
@@ -58,7 +58,7 @@ class GenerationCache:
         self._young[key] = value
 
     def replace(self, key: Hashable, value: Any) -> None:
-        """Keep another value, of the same weight, under a key that was found just now."""
+        """Replace the value of a key that was just found by one of the same weight."""
         young = self._young
         if key in young:
             young[key] = value
@@ -72,20 +72,20 @@ def plain_key(
     flat: tuple[tuple[str, str, str], ...],
     facts: Mapping[str, Any],
 ) -> Hashable:
-    """Return all that is read of some facts, typed, as a key; ``None`` where one is not plain.
+    """Return the facts that are read, with their types, as a key; ``None`` if one is not plain.
 
     Arguments:
-        number: tells one question from every other; begins the key.
-        flat: the facts that are read, as (place, name, type).
-        facts: one mapping of names to values per place.
+        number: identifies the prepared request; it begins the key.
+        flat: the facts that are read, as (namespace, name, type).
+        facts: for each namespace, a mapping of names to values.
     """
-    if type(facts) is not dict:  # so are ours and the usual caller's; else the text is the key
+    if type(facts) is not dict:  # another mapping: the JSON text of the context is the key
         return None
-    places = facts  # a dict from here on, as the declarations say
+    places = facts  # declared as a dict in the .pxd
     key: list[Any] = [number]
     for place, name, _ in flat:
         below = places.get(place, _NOWHERE)
-        if below is _NOWHERE:  # another thing than a place without the fact
+        if below is _NOWHERE:  # differs from a namespace without the fact
             key.append(_NOWHERE)
         elif type(below) is dict:
             given = below

@@ -4,7 +4,7 @@ The steps of `guardrail.runtime.flow` pass a `Call` on. This module turns whatev
 denial, which carries no other exception, and writes exactly one record per call. A call that is
 dropped is recorded as abandoned. Only this module and `flow` catch `Exception`.
 
-Compiled as it stands, with ``call.pxd`` beside it; the file is its own plain-Python twin.
+The file is compiled with ``call.pxd`` beside it, and also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from guardrail._ports import (
 )
 from guardrail._streams import Outlet
 from guardrail.errors import Denied, GuardUnavailable
+from guardrail.runtime.blocking_facts import ComputedFacts
 from guardrail.values import (
     NO_INPUT,
     Decision,
@@ -54,10 +55,12 @@ class Call:
         "arguments",
         "at",
         "cached",
+        "computed",
         "context",
         "decision",
         "decision_id",
         "differences",
+        "digest_before_wait",
         "error_type",
         "facts",
         "framed",
@@ -67,6 +70,7 @@ class Call:
         "met",
         "named",
         "now",
+        "off_loop",
         "outlet",
         "output_bytes",
         "output_digest",
@@ -78,7 +82,6 @@ class Call:
         "returned_at",
         "running",
         "runtime",
-        "seen",
         "snapshot",
         "stage",
         "started_at",
@@ -115,7 +118,9 @@ class Call:
         self.outlet: Outlet | None = None
         self.facts: Mapping[str, Mapping[str, FactValue]] = NO_FACTS
         self.input_digest = ""
-        self.seen: str | None = None  # the input's digest, where an obligation waited
+        self.digest_before_wait: str | None = None  # the input's, if a check waited
+        self.off_loop = False  # whether the driver runs blocking steps off an event loop
+        self.computed: ComputedFacts | None = None  # if fact sources blocked
         self.named: tuple[str, str, tuple[tuple[str, FactValue], ...]] | None = None
         self.output_digest = ""
         self.output_rows = 0
@@ -238,7 +243,7 @@ def record_of(call: Call, outcome: Outcome, error: Denied | None = None) -> Reco
     principal = name = ""
     facts: tuple[tuple[str, FactValue], ...] = ()
     naming = runtime.naming
-    if call.named is not None:  # by the intent: afterwards the input's view is let go
+    if call.named is not None:  # set with the intent, since the input's view is released after it
         principal, name, facts = call.named
     elif naming is not None:
         principal = naming.principal(identity.principal) if identity is not None else ""

@@ -18,15 +18,16 @@ from guardrail.runtime.flow import (
     advance,
     block,
     check_again,
+    end_wait,
     enter,
     finish,
     interrupt,
     leave,
-    outwait,
-    pass_on,
     release,
+    release_item,
+    release_rest,
     resume,
-    run_out,
+    resume_release,
     settle,
 )
 from guardrail.values import Decision
@@ -40,25 +41,25 @@ def begin(target: Target, value: Any, arguments: Any) -> Call:
 def _admit(call: Call) -> Call:
     wait = advance(call)
     if wait is not None:
-        sit_out(call, wait)
+        finish_admission(call, wait)
     return call
 
 
-def sit_out(call: Call, wait: BlockingStep | None) -> None:
+def finish_admission(call: Call, wait: BlockingStep | None) -> None:
     """Finish an admission that must block, on the current thread."""
     while wait is not None:
         wait = resume(call, wait, *settle(wait))
     check_again(call)
 
 
-def let_out(call: Call) -> None:
+def wait_for_record(call: Call) -> None:
     """Wait on the current thread until the record is safe; raise if that fails."""
     wait = call.waiting
     if wait is not None:
-        outwait(call, settle(wait)[1])
+        end_wait(call, settle(wait)[1])
 
 
-async def _let_out(call: Call) -> None:
+async def _wait_for_record(call: Call) -> None:
     """Wait beside the event loop, until the record is safe. A cancellation does not stop it."""
     import asyncio
 
@@ -66,21 +67,45 @@ async def _let_out(call: Call) -> None:
     if wait is not None:
         loop = asyncio.get_running_loop()
         settled = await asyncio.shield(loop.run_in_executor(None, settle, wait))
-        outwait(call, settled[1])
+        end_wait(call, settled[1])
 
 
-async def _go_on(call: Call, wait: BlockingStep | None) -> None:
+async def _run_steps(call: Call, wait: BlockingStep | None) -> None:
     """Run the blocking steps of an admission on a thread. A cancellation is recorded."""
     import asyncio
 
     loop = asyncio.get_running_loop()
     try:
         while wait is not None:
-            settled = await loop.run_in_executor(None, settle, wait)
+            running = loop.run_in_executor(None, settle, wait)
+            settled = await (asyncio.shield(running) if wait.must_run else running)
             wait = resume(call, wait, *settled)
     except BaseException as error:
         interrupt(call, error)
         raise
+
+
+async def _end_release(call: Call, released: Any) -> Any:
+    """Run the steps of a release that block, on a thread, and wait for the record.
+
+    Returns the output, or the items of a stream. A cancellation is recorded.
+    """
+    import asyncio
+
+    settled: Any = None
+    try:
+        while call.waiting is not None and not call.recorded:
+            loop = asyncio.get_running_loop()
+            settled = await loop.run_in_executor(None, settle, call.waiting)
+            released = resume_release(call, *settled)
+            settled = None
+        if call.waiting is not None:
+            await _wait_for_record(call)
+    except BaseException as error:
+        released = settled = call.waiting = call.outlet = None  # they contain what may not leave
+        interrupt(call, error)
+        raise
+    return released
 
 
 def run_coroutine(
@@ -88,6 +113,7 @@ def run_coroutine(
 ) -> Coroutine[Any, Any, Any]:
     """Decide at the call, and return the coroutine that runs the model or raises the denial."""
     call = Call(target, value, arguments)
+    call.off_loop = True
     denied: Denied | None = None
     wait: BlockingStep | None = None
     try:
@@ -103,9 +129,10 @@ async def _run_coroutine(
     if denied is not None:
         raise denied
     if wait is not None:
-        await _go_on(call, wait)
-    check_again(call)
-    enter(call)
+        await _run_steps(call, wait)
+    wait = check_again(call) or enter(call)
+    if wait is not None:
+        await _run_steps(call, wait)
     try:
         output = await make()
     except BaseException as error:
@@ -116,9 +143,9 @@ async def _run_coroutine(
     try:
         output = release(call, output)
         if call.waiting is not None:
-            await _let_out(call)
+            output = await _end_release(call, output)
     except BaseException:
-        output = None  # a traceback's frames hold nothing that may not leave
+        output = None  # so that the frames of the traceback do not contain it
         raise
     return output
 
@@ -136,7 +163,7 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
     Under obligations an item may leave later, changed, or together with others: what is sent
     to the last of them, or thrown at any, goes to the model's generator.
     """
-    source = _later()  # made inside the first step, so that its own context is the model's
+    source = _later()  # created in the first step, in the context of the model
     step = argument = _later()
     thrown: BaseException | None = None
     is_begun = is_over = False
@@ -158,7 +185,7 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
         leave(call)
         step, argument, thrown = source.__next__, None, None
         try:
-            pieces = run_out(call, value) if is_over else pass_on(call, item)
+            pieces = release_rest(call, value) if is_over else release_item(call, item)
         except Denied:
             item = value = None
             source.close()
@@ -177,39 +204,42 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
                 break
             step = source.__next__ if argument is None else source.send
         if is_over:
-            if thrown is not None:  # at what the model's generator no longer knows of
+            if thrown is not None:  # the model's generator has ended and can't handle it
                 interrupt(call, thrown)
                 raise thrown
             finish(call)
-            let_out(call)
+            wait_for_record(call)
             return value
 
 
 def _later() -> Any:
-    """Return nothing yet, of whatever type it will be."""
+    """Return a placeholder of any type."""
     return None
 
 
 def run_async_generator(
     target: Target, value: Any, arguments: Any, make: Any
 ) -> AsyncGenerator[Any, Any]:
-    """Decide at the call where no step blocks, else at the first item; return the generator."""
+    """Decide at the call if no step blocks, else at the first item; return the generator."""
     call = Call(target, value, arguments)
+    call.off_loop = True
     return _run_async_generator(call, advance(call), make)
 
 
-async def _run_async_generator(
+async def _run_async_generator(  # noqa: PLR0912, PLR0915 (one loop: each item passes here)
     call: Call, wait: BlockingStep | None, make: Any
 ) -> AsyncGenerator[Any, Any]:
     if wait is not None:
-        await _go_on(call, wait)
+        await _run_steps(call, wait)
     source = _later()
     step = argument = _later()
     thrown: BaseException | None = None
     is_begun = is_over = False
-    check_again(call)
+    wait = check_again(call)
     while True:
-        enter(call)
+        wait = wait or enter(call)
+        if wait is not None:
+            await _run_steps(call, wait)
         try:
             if not is_begun:
                 is_begun, source = True, make()
@@ -224,8 +254,10 @@ async def _run_async_generator(
         leave(call)
         step, argument, thrown = source.__anext__, None, None
         try:
-            pieces = run_out(call, None) if is_over else pass_on(call, item)
-        except Denied:
+            pieces = release_rest(call, None) if is_over else release_item(call, item)
+            if call.waiting is not None:
+                pieces = await _end_release(call, pieces)
+        except BaseException:
             item = None
             await source.aclose()
             raise
@@ -247,7 +279,7 @@ async def _run_async_generator(
                 interrupt(call, thrown)
                 raise thrown
             finish(call)
-            await _let_out(call)
+            await _wait_for_record(call)
             return
 
 
@@ -271,17 +303,19 @@ class Enforcement:
 
     @property
     def input(self) -> Any:
-        """The very object that was checked."""
+        """The object that was checked."""
         return self._value
 
     @property
     def decision(self) -> Decision | None:
-        """What the policies said; ``None`` before the block is entered."""
+        """The decision of the policies; ``None`` before the block is entered."""
         return self._call.decision if self._call is not None else None
 
     def _start(self) -> Call:
         if self._call is not None:
-            raise RuntimeError("an enforce block can be entered once; make a new one per call")
+            raise RuntimeError(
+                "the enforce block was entered before. Call guard.enforce() for each call"
+            )
         self._call = Call(self._target, self._value, None)
         return self._call
 
@@ -292,29 +326,59 @@ class Enforcement:
 
     async def __aenter__(self) -> Enforcement:
         call = self._start()
+        call.off_loop = True
         wait = advance(call)
         if wait is not None:
-            await _go_on(call, wait)
-            check_again(call)
-        enter(call)
+            await _run_steps(call, wait)
+            wait = check_again(call)
+        wait = wait or enter(call)
+        if wait is not None:
+            await _run_steps(call, wait)
         self._is_inside = True
         return self
 
     def release(self, output: Any) -> Any:
-        """Return what may leave of ``output``, or raise `OutputBlocked`. Once per block."""
-        call = self._call
-        if call is None or not self._is_inside:
-            raise RuntimeError("release belongs inside the `with` block of guard.enforce")
-        if self._is_released:
-            raise OutputBlocked("one output per block: this one has released its output already")
-        self._is_released = True
+        """Return what may leave of ``output``, or raise `OutputBlocked`. Once per block.
+
+        It blocks while a model checks the output, or until the record is safe. In an event loop,
+        use `arelease`.
+        """
+        call = self._begin_release()
+        call.off_loop = False
         try:
             output = release(call, output)
-            let_out(call)
+            wait_for_record(call)
         except BaseException:
             output = None
             raise
         return output
+
+    async def arelease(self, output: Any) -> Any:
+        """Return what `release` returns. What blocks runs off the event loop."""
+        call = self._begin_release()
+        call.off_loop = True
+        try:
+            output = release(call, output)
+            if call.waiting is not None:
+                output = await _end_release(call, output)
+        except BaseException:
+            output = None
+            raise
+        return output
+
+    def _begin_release(self) -> Call:
+        """Return the call of the block, whose one output is released now."""
+        call = self._call
+        if call is None or not self._is_inside:
+            raise RuntimeError(
+                "release was called outside the `with` block of guard.enforce. Call it inside"
+            )
+        if self._is_released:
+            raise OutputBlocked(
+                "The block has released an output before. Use a new block for each output."
+            )
+        self._is_released = True
+        return call
 
     def __exit__(
         self,

@@ -1,9 +1,9 @@
-# C declarations for flow.py, which compiles as it stands: a call's fields without a lookup.
+# The C declarations of `flow.py`.
 
 cimport cython
 
 from guardrail.runtime.call cimport Call, conclude, fact_context_of, mark_return, record_of
-from guardrail._ports cimport ObligationContext, Answering, Asking, FactContext
+from guardrail._ports cimport ObligationContext, PolicyAnswer, PolicyQuestion, FactContext
 from guardrail.values cimport Decision, Identity, Obligation
 
 
@@ -13,12 +13,13 @@ cpdef _begin(Call call)
 cpdef _identify(Call call)
 cpdef _bound(Call call)
 @cython.locals(context=FactContext)
-cpdef _gather(Call call, Identity identity, Asking question, dict facts)
-cpdef _refusal(Decision decision, Asking asked, FactContext context)
-cpdef tuple _compare_shadow(Call call, Asking asked, FactContext context, dict facts)
-@cython.locals(identity=Identity, context=FactContext, decision=Decision, facts=dict, question=Asking,
-               answer=Answering)
+cpdef _gather(Call call, Identity identity, PolicyQuestion question, dict facts)
+cpdef _refusal(Decision decision, PolicyQuestion question, FactContext context)
+cpdef tuple _compare_shadow(Call call, PolicyQuestion question, FactContext context, dict facts, known)
+@cython.locals(identity=Identity, context=FactContext, facts=dict, question=PolicyQuestion)
 cpdef _decide(Call call)
+@cython.locals(identity=Identity, decision=Decision, answer=PolicyAnswer)
+cpdef _decide_on(Call call, PolicyQuestion question, FactContext context, dict facts, known)
 @cython.locals(admits=tuple, held=Obligation)
 cpdef _meet(Call call)
 cpdef _intend(Call call)

@@ -10,7 +10,7 @@ no I/O: a step that must block returns a `BlockingStep`, which a driver
 straight through plain functions. All uncertainty ends as a denial: only this module and
 `guardrail.runtime.call` catch `Exception`.
 
-Compiled as it stands, with ``flow.pxd`` beside it; the file is its own plain-Python twin.
+The file is compiled with ``flow.pxd`` beside it, and also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -20,25 +20,36 @@ import decimal
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
-from guardrail._hooks import spends, why_absent
+from guardrail._hooks import giving_back_blocks, release_blocks, spends, why_absent
 from guardrail._ports import (
-    Asking,
     BlockingStep,
     FactContext,
+    FactSource,
     ObligationContext,
     ObligationNotMet,
+    ObligationType,
+    PolicyQuestion,
 )
 from guardrail._streams import can_stream, open_outlet
-from guardrail._type_names import a_type, type_name
+from guardrail._type_names import a_type
 from guardrail.errors import (
     Denied,
     GuardUnavailable,
     InputRejected,
     NotAuthenticated,
     NotAuthorized,
+)
+from guardrail.runtime.blocking_facts import (
+    AppFactsRead,
+    ComputedFacts,
+    Facts,
+    ShadowFacts,
+    Wanted,
+    compute,
+    copy_context,
 )
 from guardrail.runtime.call import (
     RUNNING,
@@ -51,7 +62,7 @@ from guardrail.runtime.call import (
     mark_return,
     record_of,
 )
-from guardrail.runtime.shadow import differences, failure
+from guardrail.runtime.shadow_comparison import blocking, differences, failure
 from guardrail.values import (
     Decision,
     Entity,
@@ -73,7 +84,7 @@ _reset_running: Final = RUNNING.reset
 _EARLIEST: Final = -sys.float_info.max
 _LATEST: Final = sys.float_info.max
 
-#: Libraries whose arrays and tables tell their size.
+#: Libraries whose arrays and tables have attributes for their size.
 _ARRAYS: Final = frozenset(("numpy", "pandas", "polars", "pyarrow", "torch", "jaxlib"))
 
 #: The digest of an immutable input.
@@ -101,8 +112,8 @@ _LATER: Final = 1
 _ARRAY: Final = 2
 
 
-# The steps. Each reads the call, writes what it found, and raises `Denied` or `ObligationNotMet`. A
-# step that returns a `BlockingStep` is entered again when the wait is over.
+# The steps. Each reads the call, stores its results in it, and raises `Denied` or
+# `ObligationNotMet`. A step that returns a `BlockingStep` is entered again when the wait is over.
 
 
 def _begin(call: Call) -> BlockingStep | None:
@@ -115,7 +126,7 @@ def _begin(call: Call) -> BlockingStep | None:
         runtime.sink.check(call.handle)
     if not (_EARLIEST <= call.now <= _LATEST and _EARLIEST <= call.started_at <= _LATEST):
         call.now = call.started_at = 0.0  # so that the record can be written
-        raise GuardUnavailable("The clock gives no time (NaN or infinity). Repair the clock.")
+        raise GuardUnavailable("The clock returns NaN or infinity. Correct the clock.")
     return None
 
 
@@ -130,14 +141,14 @@ def _identify(call: Call) -> BlockingStep | None:
         principal = principal(*positional, **named)
     if not isinstance(principal, Principal):
         raise NotAuthorized(
-            f"principal= must give a Principal, got {type_name(principal)}.", code="wrong_type"
+            f"principal= gives {a_type(principal)}. Give a Principal.", code="wrong_type"
         )
     identity = vouched_for(principal)
     expires_at = identity.expires_at
     if expires_at is not None and not call.now < expires_at:
         raise NotAuthenticated(
-            "The caller's sign-in has expired, by the `expires_at` of the application. Have the "
-            "caller sign in again.",
+            "The caller's sign-in has expired: its `expires_at`, which the application sets, has "
+            "passed. Have the caller sign in again.",
             code="token_expired",
         )
     call.identity = identity
@@ -162,21 +173,40 @@ def _decide(call: Call) -> BlockingStep | None:
         resource = resource(*positional, **named)
     if not isinstance(resource, Entity):
         raise NotAuthorized(
-            f"resource= must give a Resource, got {type_name(resource)}.", code="wrong_type"
+            f"resource= gives {a_type(resource)}. Give a Resource.", code="wrong_type"
         )
     call.resource = resource
     question = call.snapshot.ask(identity.principal, target.action, resource)
+    if call.off_loop and (question.blocking or call.runtime.shadow is not None):
+        wait = _compute_blocking(call, identity, question)
+        if wait is not None:
+            return wait
     facts: dict[str, Mapping[str, FactValue]] = {}
     context = _gather(call, identity, question, facts)
+    _decide_on(call, question, context, facts, None)
+    return None
+
+
+def _decide_on(
+    call: Call,
+    question: PolicyQuestion,
+    context: FactContext | None,
+    facts: dict[str, Mapping[str, FactValue]],
+    known: ShadowFacts | None,
+) -> None:
+    """Decide on the facts; ``known`` are those that were computed for the shadow already."""
+    target, identity, resource = call.target, call.identity, call.resource
+    if identity is None or resource is None:
+        raise GuardUnavailable("The call has no identity.")
     answer = question.decide(facts)
     decision = answer.decision
     call.decision = decision
-    if decision.code != "bad_fact":  # else one of them is not what it was declared to be
+    if decision.code != "bad_fact":  # else a fact has a value that the schema does not allow
         call.facts = facts
     call.cached = answer.cached
     call.pending = answer.pending
     if call.runtime.shadow is not None:
-        call.differences = _compare_shadow(call, question, context, facts)
+        call.differences = _compare_shadow(call, question, context, facts, known)
     if not decision.allowed:
         raise _refusal(decision, question, context)
     if decision.obligations:
@@ -194,11 +224,13 @@ def _decide(call: Call) -> BlockingStep | None:
                 if not can_stream(kind):
                     _refuse_stream(held)
             call.outlet = open_outlet(call.pending.releases, call.context)
-    return None
 
 
 def _gather(
-    call: Call, identity: Identity, question: Asking, facts: dict[str, Mapping[str, FactValue]]
+    call: Call,
+    identity: Identity,
+    question: PolicyQuestion,
+    facts: dict[str, Mapping[str, FactValue]],
 ) -> FactContext | None:
     """Compute the facts of a question into ``facts``; return the sources' context, if any."""
     if question.refusal is not None or not question.wants:
@@ -212,7 +244,123 @@ def _gather(
     return context
 
 
-def _refusal(decision: Decision, asked: Asking, context: FactContext | None) -> NotAuthorized:
+def _compute_blocking(
+    call: Call, identity: Identity, question: PolicyQuestion
+) -> BlockingStep | None:
+    """Return the step that computes the facts whose sources block; ``None`` if there are none.
+
+    The other facts are computed here, in the context of the caller. What blocks for the shadow is
+    computed in the same step.
+    """
+    needs_facts = question.refusal is None and bool(question.wants)
+    shadow_question = None
+    if call.runtime.shadow is not None:
+        shadow_question = _ask_blocking_shadow(call, identity)
+    if shadow_question is None and not (needs_facts and question.blocking):
+        return None
+    try:
+        context = fact_context_of(call, identity)
+    except Exception:
+        if needs_facts:
+            raise
+        return None  # only the shadow needs them: `_compare_shadow` records the failure
+    copy, app = copy_context(context)
+    call.stage = "facts"
+    facts: dict[str, Mapping[str, FactValue]] = {}
+    wanted: list[tuple[FactSource, frozenset[str]]] = []
+    for source, names in question.wants if needs_facts else ():
+        if source.namespace in question.blocking:
+            wanted.append((source, names or frozenset(app)))
+        else:
+            facts[source.namespace] = source.compute(names or frozenset(context.app), context)
+    own = context if needs_facts else None
+    if wanted:  # a shadow changes nothing about the call
+        call.digest_before_wait = _digest(call, call.view)
+    return BlockingStep(
+        partial(_compute_off_loop, question, wanted, shadow_question, copy, app),
+        partial(_decide_after_wait, call, question, own, facts),
+    )
+
+
+def _ask_blocking_shadow(call: Call, identity: Identity) -> PolicyQuestion | None:
+    """Return the question of the shadow, if computing its facts blocks."""
+    shadow, resource = call.runtime.shadow, call.resource
+    if shadow is None or resource is None:
+        return None
+    try:
+        return shadow.ask_blocking(identity.principal, call.target.action, resource)
+    except Exception:
+        return None  # `_compare_shadow` fails as well, and records it
+
+
+def _compute_off_loop(
+    question: PolicyQuestion,
+    wanted: Wanted,
+    shadow_question: PolicyQuestion | None,
+    context: FactContext,
+    app: AppFactsRead,
+) -> tuple[ComputedFacts | None, ShadowFacts | None]:
+    """Compute the facts that block: those of the call, then those of the shadow."""
+    facts = ComputedFacts(app, compute(wanted, context)) if wanted else None
+    if shadow_question is None:
+        return facts, None
+    try:
+        shadow_wanted = blocking(question, shadow_question, context)
+        return facts, ShadowFacts(shadow_question, compute(shadow_wanted, context))
+    except Exception as fault:
+        return facts, ShadowFacts(shadow_question, fault)
+
+
+def _decide_after_wait(
+    call: Call,
+    question: PolicyQuestion,
+    context: FactContext | None,
+    others: Facts,
+    computed: tuple[ComputedFacts | None, ShadowFacts | None],
+) -> None:
+    """Decide on all facts, and end the step that waited for some of them."""
+    call.stage = "decide"
+    call.computed, shadow_facts = computed
+    known = call.computed.facts if call.computed is not None else {}
+    facts: dict[str, Mapping[str, FactValue]] = {}
+    if context is not None:
+        for source, _ in question.wants:  # in the order of the plan
+            namespace = source.namespace
+            facts[namespace] = known[namespace] if namespace in known else others[namespace]
+    _decide_on(call, question, context, facts, shadow_facts)
+    call.at += 1
+
+
+def _gather_after_wait(
+    call: Call,
+    identity: Identity,
+    question: PolicyQuestion,
+    facts: dict[str, Mapping[str, FactValue]],
+    computed: ComputedFacts,
+) -> FactContext:
+    """Compute the facts of a question again, but for those whose sources block.
+
+    What these have read must be the same. Sources that block are not asked twice.
+    """
+    call.stage = "facts"
+    context = fact_context_of(call, identity)
+    if _digest(call, call.view) != call.digest_before_wait or not call.digest_before_wait:
+        raise _changed(call.target.input_name)
+    if not computed.app.is_same(context.app):
+        raise _changed("facts=")
+    for source, names in question.wants:
+        namespace = source.namespace
+        if namespace in computed.facts:
+            facts[namespace] = computed.facts[namespace]
+        else:
+            facts[namespace] = source.compute(names or frozenset(context.app), context)
+    call.stage = "decide"
+    return context
+
+
+def _refusal(
+    decision: Decision, question: PolicyQuestion, context: FactContext | None
+) -> NotAuthorized:
     """Return the denial for a decision.
 
     If a policy erred because a fact is absent, a fact source can report the cause in the input:
@@ -220,7 +368,7 @@ def _refusal(decision: Decision, asked: Asking, context: FactContext | None) -> 
     """
     message, path = decision.message, decision.path
     if decision.errors and context is not None:
-        for source, _ in asked.wants:
+        for source, _ in question.wants:
             place, expected = why_absent(source, context)
             if place:
                 message, path = f"{place}: {expected}. {message}", place
@@ -237,21 +385,22 @@ def _refusal(decision: Decision, asked: Asking, context: FactContext | None) -> 
 
 def _compare_shadow(
     call: Call,
-    asked: Asking,
+    question: PolicyQuestion,
     context: FactContext | None,
     facts: dict[str, Mapping[str, FactValue]],
+    known: ShadowFacts | None,
 ) -> tuple[tuple[str, int], ...]:
     """Return how the shadow's decision differs. The call's decision stays the same."""
     try:
-        return differences(call, asked, context, facts)
+        return differences(call, question, context, facts, known)
     except Exception as fault:
         return failure(fault)
 
 
 def _refuse_stream(held: Obligation) -> None:
     raise ObligationNotMet(
-        f"@{held.name} works on a whole output, and this function yields it in pieces. "
-        "Return the output as one value.",
+        f"@{held.name} needs a whole output, and this function yields it in pieces. Return the "
+        "output as one value.",
         code="output_blocked",
         policies=held.policies,
     )
@@ -271,8 +420,8 @@ def _meet(call: Call) -> BlockingStep | None:
         except ObligationNotMet as unmet:
             raise unmet.denial(held.policies) from None
         if wait is not None:
-            if not spends(kind):
-                call.seen = _digest(call, call.view)
+            if not spends(kind) and call.digest_before_wait is None:
+                call.digest_before_wait = _digest(call, call.view)
             return wait
     return None
 
@@ -287,7 +436,7 @@ def _intend(call: Call) -> BlockingStep | None:
 
 
 def _step(call: Call) -> BlockingStep | None:
-    """Take the next step. Written out: called through a table, each would cost a lookup."""
+    """Run the next step. A table of steps would cost a lookup on each."""
     at = call.at
     if at == 0:
         return _begin(call)
@@ -319,26 +468,40 @@ def advance(call: Call) -> BlockingStep | None:
         call.stage = "model"
         call.admitted_at = call.runtime.elapsed()
         if call.view.buffer is not None:
-            call.view.buffer.release()  # or the model could not resize what it was given
+            call.view.buffer.release()  # else the model could not resize its input
         return None
     except Exception as fault:
-        error = _refused(call, fault)
+        error = denial_of(call, fault)
     except BaseException as interruption:
         conclude_quietly(call, "cancelled", type(interruption).__name__)
         raise
+    return _deny(call, error)
+
+
+def _deny(call: Call, error: Denied) -> BlockingStep | None:
+    """Give back unused quota, and raise the denial of a call whose model does not run.
+
+    If giving back blocks, an async driver gets the step for it, which ends with the denial.
+    """
+    context = call.context
+    notes = context.notes if context is not None else None
+    if notes is not None:
+        if call.off_loop and giving_back_blocks(notes):
+            give_back = partial(_give_back, notes)
+            return BlockingStep(give_back, partial(_deny_after_wait, call, error), must_run=True)
+        _give_back(notes)
     raise denied(call, "denied", error)
 
 
-def _refused(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> Denied:
-    """Return the denial of a call whose model does not run, and give back unused quota."""
-    error = denial_of(call, fault, policies)
-    context = call.context
-    if context is not None and context.notes is not None:
-        try:
-            context.notes.give_back()
-        except Exception:
-            pass  # it stays spent
-    return error
+def _give_back(notes: RecordAnnotations) -> None:
+    try:
+        notes.give_back()
+    except Exception:
+        pass  # the quota stays spent
+
+
+def _deny_after_wait(call: Call, error: Denied, nothing: None) -> BlockingStep | None:  # noqa: ARG001
+    raise denied(call, "denied", error)
 
 
 def settle(wait: BlockingStep) -> tuple[Any, Exception | None]:
@@ -361,37 +524,38 @@ def resume(
             raise fault
         following = wait.then(result) if wait.then is not None else None
     except Exception as other:
-        error = _refused(call, other, held.policies if held is not None else ())
+        error = denial_of(call, other, held.policies if held is not None else ())
     else:
         return following if following is not None else advance(call)
-    raise denied(call, "denied", error)
+    return _deny(call, error)
 
 
-def check_again(call: Call) -> None:
+def check_again(call: Call) -> BlockingStep | None:
     """Check the input again right before the model starts, if the model starts after the check.
 
     In between, the input may have been changed: a list that was passed to a coroutine, or an array
     while a step waited on another thread. Identity, time and decision stay those of the call. With
     the current arguments, the policies must still allow the call, and demand the same of it. An
     obligation that spends is not met twice: the size that it measured must be the same. If no
-    argument can change, this costs one comparison. Raises `Denied`.
+    argument can change, this costs one comparison. Raises `Denied`; if giving back quota blocks, it
+    returns the step that ends with the denial.
     """
     target, runtime = call.target, call.runtime
     changes = bool(target.input_name) and not is_fixed(call.value)
     if not changes and (not target.asks_arguments or _are_fixed(call.arguments)):
-        return
+        return None
     if not runtime.checks_again:
-        return
+        return None
     try:
         _repeat_steps(call, changes)
         call.stage = "model"
-        return
+        return None
     except Exception as fault:
-        error = _refused(call, fault)
+        error = denial_of(call, fault)
     except BaseException as interruption:
         conclude_quietly(call, "cancelled", type(interruption).__name__)
         raise
-    raise denied(call, "denied", error)
+    return _deny(call, error)
 
 
 def _repeat_steps(call: Call, changes: bool) -> None:
@@ -420,7 +584,7 @@ def _repeat_steps(call: Call, changes: bool) -> None:
         if call.named is not None and naming is not None:
             call.stage = "audit"
             if naming.input(call.view) != call.input_digest:
-                raise _changed(target.input_name)  # the intent names what was there before
+                raise _changed(target.input_name)  # the intent has the digest of another input
     finally:
         if changes and call.view.buffer is not None:
             call.view.buffer.release()
@@ -434,7 +598,11 @@ def _decide_again(call: Call, identity: Identity, measured: View) -> None:
     call.stage = "decide"
     question = call.snapshot.ask(identity.principal, target.action, resource)
     facts: dict[str, Mapping[str, FactValue]] = {}
-    context = _gather(call, identity, question, facts)
+    computed = call.computed
+    if computed is None:
+        context = _gather(call, identity, question, facts)
+    else:
+        context = _gather_after_wait(call, identity, question, facts, computed)
     answer = question.decide(facts)
     decision = answer.decision
     if not decision.allowed:
@@ -460,24 +628,27 @@ def _meet_again(call: Call, before: ObligationContext, measured: View) -> None:
     size = (measured.kind, measured.shape, measured.nbytes)
     for kind, held in call.pending.admits:
         call.stage = held.name
-        if call.seen is None and not spends(kind):
+        if call.digest_before_wait is None and not spends(kind):
             try:
                 wait = kind.admit(held.demand, context)
             except ObligationNotMet as unmet:
                 raise unmet.denial(held.policies) from None
             if wait is None:
                 continue
-            raise _changed(name)  # it did not wait before
+            raise _changed(name)  # the first check did not wait
         if (
             any(not _reads_same(path, before, context) for path in kind.reads(held.demand))
             or (view.kind, view.shape, view.nbytes) != size
-            or (call.seen is not None and not (call.seen and _digest(call, view) == call.seen))
+            or (
+                call.digest_before_wait is not None
+                and not (call.digest_before_wait and _digest(call, view) == call.digest_before_wait)
+            )
         ):
             raise _changed(name)
 
 
 def _reads_same(path: Path, before: ObligationContext, now: ObligationContext) -> bool:
-    """Tell whether a path that an annotation reads has the same value as before."""
+    """Whether a path that an annotation reads has the same value as before."""
     try:
         one = before.value_of(path)
     except LookupError:
@@ -509,15 +680,15 @@ def _is_same(one: Principal, other: Principal) -> bool:
 
 def _changed(name: str) -> InputRejected:
     return InputRejected(
-        f"{name}: it was changed after the call was checked and before the model started. Pass a "
-        "copy, or change it after the call.",
+        f"{name}: the value was changed after the call was checked and before the model started. "
+        "Pass a copy, or change the value after the call.",
         code="input_rejected",
         path=name,
     )
 
 
 def is_fixed(value: Any) -> bool:
-    """Tell whether a value is immutable: text, bytes, numbers, times, and tuples of these.
+    """Whether a value is immutable: text, bytes, numbers, times, and tuples of these.
 
     A value that is too large to check counts as mutable.
     """
@@ -545,7 +716,7 @@ def is_fixed(value: Any) -> bool:
 
 
 def _is_constant_zone(kind: Any) -> bool:
-    """Tell whether time zones of a type never change. A `ZoneInfo` needs its module imported."""
+    """Whether time zones of a type are immutable. Nothing is a `ZoneInfo` before its import."""
     zoneinfo: Any = sys.modules.get("zoneinfo")
     return id(kind) in _ZONES or (zoneinfo is not None and kind is zoneinfo.ZoneInfo)
 
@@ -555,25 +726,28 @@ def _are_fixed(arguments: Any) -> bool:
     return is_fixed(positional) and all(is_fixed(each) for each in named.values())
 
 
-def enter(call: Call) -> None:
-    """Prepare this context for the model; `leave` must follow."""
+def enter(call: Call) -> BlockingStep | None:
+    """Prepare this context for the model; `leave` must follow.
+
+    Raises `Denied`; if giving back quota blocks, it returns the step that ends with the denial.
+    """
     try:
         runtime = call.runtime
         if runtime.frames:
             call.framed = runtime.sink.enter(call.handle)
     except Exception as fault:
-        error = _refused(call, fault)
+        error = denial_of(call, fault)
     else:
         call.running = _set_running(call.decision_id)
-        return
-    raise denied(call, "denied", error)
+        return None
+    return _deny(call, error)
 
 
 def leave(call: Call) -> None:
     """Reset this context after the model has returned or yielded."""
     try:
         _reset_running(call.running)
-    except ValueError:  # closed from another context, which never had it
+    except ValueError:  # closed from another context, in which it was never set
         pass
     try:
         runtime = call.runtime
@@ -587,7 +761,7 @@ def release(call: Call, output: Any) -> Any:
     """Return the part of the model's output that may leave, after its record; or raise.
 
     If ``call.waiting`` is set afterwards, the output may leave only when that step has ended: see
-    `outwait`.
+    `end_wait`. If the call has no record yet, an obligation blocks: see `resume_release`.
     """
     mark_return(call)
     call.stage = "release"
@@ -596,12 +770,14 @@ def release(call: Call, output: Any) -> Any:
         nature = _nature(kind)
         if nature == _LATER:
             raise ObligationNotMet(
-                f"the function returned {a_type(output)}, whose values come later and "
-                "unseen. Make it an `async def`, or a generator function.",
+                f"the function returned {a_type(output)}, whose values come later and can't be "
+                "checked. Make it an `async def`, or a generator function.",
                 code="output_blocked",
             )
         context = call.context
         if context is not None:
+            if call.off_loop and call.pending.releases_block:
+                return _release_from(call, context, 0, output)
             for meeting, held in call.pending.releases:
                 call.stage = held.name
                 try:
@@ -619,11 +795,61 @@ def release(call: Call, output: Any) -> Any:
         return output
     except Exception as fault:
         error = denial_of(call, fault)
-    output = None  # what a debugger or an error report finds in this frame
+    output = None  # so that a debugger or an error report does not find it in this frame
     raise denied(call, "blocked", error)
 
 
-def outwait(call: Call, fault: Exception | None) -> None:
+def _release_from(call: Call, context: ObligationContext, at: int, output: Any) -> Any:
+    """Meet the obligations on the output from a position on, up to the first one that blocks."""
+    releases = call.pending.releases
+    while at < len(releases):
+        kind, held = releases[at]
+        at += 1
+        call.stage = held.name
+        meet = partial(_meet_release, kind, held, output, context)
+        if release_blocks(kind, held.demand):
+            call.waiting = BlockingStep(meet, partial(_release_from, call, context, at))
+            return None
+        output = meet()
+    naming = call.runtime.naming
+    if naming is not None:
+        made: Any = type(output)
+        is_array = _nature(made) == _ARRAY
+        call.output_rows, call.output_bytes = size_of(output, is_array)
+        call.output_digest = naming.output(output)
+    conclude(call, "released")
+    return output
+
+
+def _meet_release(
+    kind: ObligationType, held: Obligation, output: Any, context: ObligationContext
+) -> Any:
+    try:
+        return kind.release(held.demand, output, context)
+    except ObligationNotMet as unmet:
+        raise unmet.denial(held.policies) from None
+
+
+def resume_release(call: Call, result: Any, fault: Exception | None) -> Any:
+    """Go on with the output, or with the items of a stream, after ``call.waiting``.
+
+    Takes what `settle` returned, and returns what `release` or `release_item` would have returned.
+    If ``call.waiting`` is set again, the next obligation blocks.
+    """
+    wait = call.waiting
+    call.waiting = None
+    try:
+        if fault is not None:
+            raise fault
+        return wait.then(result) if wait is not None and wait.then is not None else result
+    except Exception as other:
+        error = denial_of(call, other)
+    wait = result = fault = call.outlet = None  # they contain what may not leave
+    mark_return(call)
+    raise denied(call, "blocked", error)
+
+
+def end_wait(call: Call, fault: Exception | None) -> None:
     """End ``call.waiting``, with the error of `settle`; raise if nothing may leave.
 
     The record is written by then; a sink that could not make it safe has corrected it.
@@ -649,25 +875,35 @@ def block(call: Call, message: str) -> Denied:
     return denied(call, "blocked", ObligationNotMet(message, code="output_blocked").denial())
 
 
-def pass_on(call: Call, item: Any) -> Sequence[Any]:
-    """Return the items that may leave after a stream has yielded one; or raise."""
+def release_item(call: Call, item: Any) -> Sequence[Any]:
+    """Return the items that may leave after a stream has yielded one; or raise.
+
+    If ``call.waiting`` is set afterwards, a filter blocks: see `resume_release`.
+    """
     outlet = call.outlet
     if outlet is None:
         return (item,)
     call.stage = "release"
     try:
+        if call.off_loop and call.pending.releases_block:
+            passing = outlet.pass_on_later(item)
+            if not isinstance(passing, BlockingStep):
+                return passing
+            call.waiting = passing
+            return ()
         return outlet.pass_on(item)
     except Exception as fault:
         mark_return(call)
         error = denial_of(call, fault)
-    item = outlet = call.outlet = None  # which hold text that may not leave
+    item = outlet = call.outlet = None  # they contain text that may not leave
     raise denied(call, "blocked", error)
 
 
-def run_out(call: Call, value: Any) -> Sequence[Any]:
+def release_rest(call: Call, value: Any) -> Sequence[Any]:
     """Return what the filters still hold back when a stream has ended; or raise.
 
     No filter checks the generator's return value, ``value``: under obligations it may not leave.
+    If ``call.waiting`` is set afterwards, a filter blocks: see `resume_release`.
     """
     mark_return(call)
     outlet = call.outlet
@@ -677,10 +913,13 @@ def run_out(call: Call, value: Any) -> Sequence[Any]:
     try:
         if value is not None:
             raise ObligationNotMet(
-                f"the generator returned {a_type(value)} beside what it yielded. "
-                "Yield it, or return nothing.",
+                f"the generator returned {a_type(value)}, and return values are not checked. "
+                "Yield the value, or return nothing.",
                 code="output_blocked",
             )
+        if call.off_loop and call.pending.releases_block:
+            call.waiting = outlet.finish_later()
+            return ()
         return outlet.finish()
     except Exception as fault:
         error = denial_of(call, fault)
@@ -698,7 +937,7 @@ def interrupt(call: Call, error: BaseException) -> None:
     """Record that the model raised, was cancelled, or its generator closed. Keeps the error."""
     mark_return(call)
     outcome: Outcome = "raised"
-    asyncio = sys.modules.get("asyncio")  # whoever cancels a task has imported it
+    asyncio = sys.modules.get("asyncio")  # imported if a task can be cancelled
     if asyncio is not None and isinstance(error, asyncio.CancelledError):
         outcome = "cancelled"
     elif isinstance(error, GeneratorExit):
@@ -707,7 +946,7 @@ def interrupt(call: Call, error: BaseException) -> None:
 
 
 def size_of(output: Any, is_array: bool) -> tuple[int, int]:
-    """Return how many rows and bytes leave, if the output tells without a walk over it."""
+    """Return how many rows and bytes leave, if that is known without a walk over the output."""
     kind: Any = type(output)
     if kind is str:
         return 1, len(output) if output.isascii() else len(output.encode("utf-8", "replace"))
@@ -715,7 +954,7 @@ def size_of(output: Any, is_array: bool) -> tuple[int, int]:
         return 1, len(output)
     if kind is list or kind is tuple:
         return len(output), 0
-    if not is_array:  # another's attributes are its own code
+    if not is_array:  # reading attributes of other types could run any code
         return 0, 0
     shape = getattr(output, "shape", None)
     nbytes = getattr(output, "nbytes", 0)
@@ -728,6 +967,6 @@ def _nature(kind: Any) -> int:
     """Return the kind of output of a type: value, array, or values that come later."""
     if any(hasattr(kind, name) for name in ("__await__", "__next__", "__anext__", "__aiter__")):
         return _LATER
-    module = getattr(kind, "__module__", "")  # whatever a class says of itself
+    module = getattr(kind, "__module__", "")  # a class can set any value
     is_array = type(module) is str and module.partition(".")[0] in _ARRAYS
     return _ARRAY if is_array else _VALUE

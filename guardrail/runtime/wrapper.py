@@ -1,11 +1,11 @@
 """The wrapper that `Guard.protect` puts around a function, generated once at decoration.
 
-The wrapper has exactly the signature of the function, so that a wrong call raises `TypeError`
-before any work of the guard, and a right one binds at the interpreter's speed (0.1 µs where
-``Signature.bind`` costs 2.5). Name, docs, annotations and globals are the function's, so that type
-hints resolve. ``__wrapped__`` is not set, because it would bypass the guard. What can't be wrapped
-is an error at decoration. The wrapper of a coroutine function or a generator function is a plain
-function that `inspect` takes for the original kind.
+The wrapper has exactly the signature of the function, so that a call with wrong arguments raises
+`TypeError` before any work of the guard, and the interpreter binds the arguments of other calls
+(0.1 µs; ``Signature.bind`` costs 2.5). Name, docs, annotations and globals are the function's, so
+that type hints resolve. ``__wrapped__`` is not set, because it would bypass the guard. A function
+that can't be wrapped is an error at decoration. The wrapper of a coroutine function or a generator
+function is a plain function that `inspect` reports as the original kind.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from guardrail._ports import Target
 from guardrail.errors import ConfigurationError
 from guardrail.runtime.call import Call
 from guardrail.runtime.drivers import (
-    let_out,
+    finish_admission,
     run_async_generator,
     run_coroutine,
     run_generator,
-    sit_out,
+    wait_for_record,
 )
 from guardrail.runtime.flow import advance, enter, interrupt, leave, release
 from guardrail.values import Auto
@@ -42,7 +42,7 @@ _VALUE_BODY: Final = """
         {p}call = {p}Call({p}target, {input}, {arguments})
         {p}wait = {p}advance({p}call)
         if {p}wait is not None:
-            {p}sit_out({p}call, {p}wait)
+            {p}finish_admission({p}call, {p}wait)
         {p}enter({p}call)
         try:
             {p}output = {p}function({forward})
@@ -54,7 +54,7 @@ _VALUE_BODY: Final = """
         try:
             {p}output = {p}release({p}call, {p}output)
             if {p}call.waiting is not None:
-                {p}let_out({p}call)
+                {p}wait_for_record({p}call)
         except {p}BaseException:
             {p}output = None
             raise
@@ -77,7 +77,10 @@ class ProtectDecorator(Protocol):
 
 
 def guarded_parameter(function: Callable[..., Any], wanted: str | Auto | None) -> str:
-    """Return the name of the guarded parameter, ``""`` for none; refuse what is unclear."""
+    """Return the name of the guarded parameter; ``""`` for none.
+
+    Raises `ConfigurationError` if the function has several parameters, or none of this name.
+    """
     names = [
         name
         for index, name in enumerate(_signature(function).parameters)
@@ -88,14 +91,14 @@ def guarded_parameter(function: Callable[..., Any], wanted: str | Auto | None) -
     if isinstance(wanted, Auto):
         if len(names) > 1:
             raise ConfigurationError(
-                f"{_name(function)} has several parameters: name the guarded one with "
-                f"input=..., one of {', '.join(names)}; or say input=None."
+                f"{_name(function)} has several parameters, and input= names none. Name the "
+                f"guarded one, of {', '.join(names)}; or pass input=None."
             )
         return names[0]
     if wanted not in names:
         raise ConfigurationError(
-            f"{_name(function)} has no parameter of the name that input= gives; it has "
-            f"{', '.join(names) or 'none'}."
+            f"{_name(function)} has no parameter of the name in input=. Name one of its "
+            f"parameters: {', '.join(names) or 'it has none'}."
         )
     return wanted
 
@@ -113,8 +116,8 @@ def wrap(function: Any, make_target: Callable[[Callable[..., Any], bool], Target
         return type(function)(wrap(function.__func__, make_target))
     if inspect.isclass(function) or not callable(function):
         raise ConfigurationError(
-            f"protect works on functions and callables, not on {_name(function)}. "
-            "Protect the method that predicts."
+            f"protect wraps functions and callables, and {_name(function)} is neither. Protect "
+            "the method that predicts."
         )
     target = make_target(function, _driver(_plain(function)).streams)
     return _generate(_without(function, target), target)
@@ -174,11 +177,11 @@ def _plain(function: Any) -> Any:
 
 
 class _Driver(NamedTuple):
-    """What runs a function that is not over when it returns.
+    """How a function runs that returns a coroutine or a generator.
 
     Attributes:
         run: the driver; ``None`` for any other function.
-        flag: what makes Python, and so every framework, take the wrapper for what it is.
+        flag: the code flag by which `inspect` and frameworks recognize the kind of function.
         streams: whether its items leave one by one.
     """
 
@@ -202,26 +205,27 @@ def _signature(function: Any) -> inspect.Signature:
     with suppress(TypeError, ValueError):
         return inspect.signature(function)
     raise ConfigurationError(
-        f"{_name(function)} has no signature that Python knows. Wrap it in a def of your own, "
-        "or use guard.enforce."
+        f"Python can't read the signature of {_name(function)}. Wrap it in a function of your "
+        "own, or use guard.enforce."
     )
 
 
 def _generate(function: Any, target: Target) -> FunctionType:
-    """Return the wrapper: a function whose body takes the steps of a call.
+    """Return the wrapper: a function whose body runs the steps of a call.
 
-    That of a coroutine or a generator function decides at the call and returns what runs later.
-    It says of itself what it returns: `inspect` and all that build on it read a code's flags, and
-    the interpreter does not (since 3.11 an instruction makes the coroutine). An ``async def``
-    would decide only when awaited, perhaps under another identity.
+    The wrapper of a coroutine or generator function decides at the call, and returns the coroutine
+    or generator. It is a plain function with the code flag of the original kind: `inspect` and
+    frameworks read the flag, and the interpreter does not (since 3.11 an instruction makes the
+    coroutine). An ``async def`` would decide only when awaited, perhaps under another identity.
     """
     plain = _plain(function)
     run, flag, _ = _driver(plain)
     signature = _signature(function)
     names = {
-        "Call": Call, "advance": advance, "sit_out": sit_out, "enter": enter, "leave": leave,
-        "release": release, "let_out": let_out, "interrupt": interrupt, "run": run,
-        "function": function, "target": target, "BaseException": BaseException,
+        "Call": Call, "advance": advance, "finish_admission": finish_admission, "enter": enter,
+        "leave": leave, "release": release, "wait_for_record": wait_for_record,
+        "interrupt": interrupt, "run": run, "function": function, "target": target,
+        "BaseException": BaseException,
     }  # fmt: skip
     body = _VALUE_BODY if run is None else _DEFERRED_BODY
     source = (
@@ -238,19 +242,19 @@ def _generate(function: Any, target: Target) -> FunctionType:
     scope: dict[str, Any] = {}
     label = f"<guardrail: {target.function}>"
     exec(compile(source, label, "exec"), scope)  # noqa: S102 - names are Python's own identifiers
-    made: FunctionType = scope["make"](*names.values())
+    inner: FunctionType = scope["make"](*names.values())
     home = inspect.unwrap(plain)
     name = getattr(function, "__name__", getattr(plain, "__name__", "protected"))
     qualname = getattr(function, "__qualname__", getattr(plain, "__qualname__", name))
     wrapper = FunctionType(
-        made.__code__.replace(
-            co_name=name, co_qualname=qualname, co_flags=made.__code__.co_flags | flag
+        inner.__code__.replace(
+            co_name=name, co_qualname=qualname, co_flags=inner.__code__.co_flags | flag
         ),
-        # A function of C has none; what it calls may look for the builtins of whoever calls.
+        # A C function has no globals; code that it calls may need the builtins of its caller.
         getattr(home, "__globals__", None) or {"__builtins__": builtins},
         name,
         _defaults(signature),
-        made.__closure__,
+        inner.__closure__,
     )
     wrapper.__kwdefaults__ = {
         name: parameter.default
@@ -267,13 +271,15 @@ def _generate(function: Any, target: Target) -> FunctionType:
 
 
 def _parameters(signature: inspect.Signature) -> str:
-    """Return the parameter list as source; defaults are put on the function itself later."""
+    """Return the parameter list as source; the defaults are set on the function later."""
     parts: list[str] = []
     kinds = [parameter.kind for parameter in signature.parameters.values()]
     star = False
     for index, (name, parameter) in enumerate(signature.parameters.items()):
         if name.startswith(_PREFIX):
-            raise ConfigurationError(f"A parameter may not begin with {_PREFIX}. Rename it.")
+            raise ConfigurationError(
+                f"A parameter has a name that starts with {_PREFIX}, which is reserved. Rename it."
+            )
         default = "" if parameter.default is parameter.empty else "=None"
         if parameter.kind is parameter.VAR_POSITIONAL:
             parts.append(f"*{name}")
@@ -292,7 +298,7 @@ def _parameters(signature: inspect.Signature) -> str:
 
 
 def _forward(signature: inspect.Signature) -> str:
-    """Return the arguments of the call of the function itself, as source."""
+    """Return the arguments with which the wrapper calls the function, as source."""
     parts = []
     for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -307,7 +313,7 @@ def _forward(signature: inspect.Signature) -> str:
 
 
 def _arguments(signature: inspect.Signature) -> str:
-    """Return the arguments as a pair (positional, named), for callables that ask for them."""
+    """Return the arguments as a pair (positional, named), for callables that take them."""
     positional, named = [], []
     for name, parameter in signature.parameters.items():
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -322,13 +328,13 @@ def _arguments(signature: inspect.Signature) -> str:
 
 
 def _defaults(signature: inspect.Signature) -> tuple[Any, ...] | None:
-    found = tuple(
+    defaults = tuple(
         parameter.default
         for parameter in signature.parameters.values()
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
         and parameter.default is not parameter.empty
     )
-    return found or None
+    return defaults or None
 
 
 def _name(function: Any) -> str:

@@ -5,14 +5,14 @@ The contract suites for authors of plugins are in `guardrail.testing.contracts`.
 
 files        the test files of a bundle: their format, how they are read and written
 run          runs tests, and reports and explains their results
-coverage     the parts of the policies that tests cover
+coverage     measures which parts of the policies the tests cover
 mutation     small edits to policies that tests should detect
-properties   claims about all requests, tried on many
-replay       recorded calls decided again, and two versions of a bundle compared
-cedar        tests in the formats of Cedar's own tools
+properties   claims about all requests, checked on many generated ones
+replay       decides recorded calls again, and compares two versions of a bundle
+cedar        exports tests in the formats of Cedar's own tools
 application  for tests of an application: a clock, recorded calls, another bundle for its guard
-plugin       all of this under pytest
-contracts    what a plugin must satisfy
+plugin       the pytest plugin
+contracts    test suites that an extension must pass
 jws          public test vectors of signed tokens
 """
 
@@ -48,7 +48,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import `requests` where it is first asked for: it brings hypothesis."""
+    """Import `requests` on first use, since it imports hypothesis."""
     if name != "requests":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

@@ -1,11 +1,11 @@
-"""What every plug-in must hold, as suites for pytest.
+"""Test suites for pytest that every plug-in must pass.
 
-The author of a plug-in subclasses the suite of its port in a test module, says what to try, and has
-the tests: `ObligationContract`, `FactSourceContract`, `IdentityProviderContract` and
-`QuotaStoreContract`. They need pytest and hypothesis, which the extra ``properties`` brings.
+The author of a plug-in subclasses the suite of its kind in a test module and sets the inputs:
+`ObligationContract`, `FactSourceContract`, `IdentityProviderContract`, `QuotaStoreContract` or
+`DetectorKindContract`. They need pytest and hypothesis, from the extra ``properties``.
 """
 
-# ruff: noqa: D102  (the name of a test is its claim)
+# ruff: noqa: D102  (the names of tests describe them)
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ from guardrail.extensions import (
     QuotaHit,
     QuotaStore,
 )
-from guardrail.identity import Pending, Providers, read_providers, settled
+from guardrail.identity import PendingIdentity, Providers, read_providers, resolve_or_defer
 from guardrail.identity.registry import STANDARD
 from guardrail.obligations import open_storage
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.values import NO_INPUT
 
-#: Outputs that no filter expects: each must be refused, or come back whole.
+#: Outputs that no filter expects: each must be refused, or stay unchanged.
 _STRANGE: Final[SearchStrategy[Any]] = st.one_of(
     st.none(),
     st.booleans(),
@@ -64,13 +64,13 @@ _STRANGE: Final[SearchStrategy[Any]] = st.one_of(
     st.dictionaries(st.integers(), st.text(max_size=3), max_size=3),
 )
 
-# Inherited tests run once per subclass: that is what a contract is for.
+# Each subclass runs the inherited tests, which hypothesis reports as differing executors.
 _settings = settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.differing_executors]
 )
 
 _DAY_S: Final = 86_400
-#: A credential that is shorter can stand in a message by chance.
+#: A credential of fewer characters can appear in a message by chance.
 _SHORT: Final = 8
 
 _PLACE: Final = Place("policies.cedar", 7, 3)
@@ -80,13 +80,13 @@ class ObligationContract:
     """The contract of `guardrail.extensions.ObligationType`. Subclass it in a test module.
 
     Attributes to set:
-        arguments: a strategy of annotation arguments that parse.
-        malformed: arguments that do not.
-        outputs: a strategy of outputs that the obligation knows.
-        patience: how many calls are tried until one is refused; more than any limit in
-            ``arguments`` for an obligation that counts.
+        arguments: a strategy of valid annotation arguments.
+        malformed: arguments that are not valid.
+        outputs: a strategy of outputs that the obligation supports.
+        patience: how many calls are tried until one is refused; for an obligation that counts,
+            more than any limit in ``arguments``.
 
-    Methods to define: `make`, and `context` where the obligation reads the call.
+    Methods to define: `make`, and `context` if the obligation reads the call.
     """
 
     arguments: SearchStrategy[str]
@@ -95,40 +95,40 @@ class ObligationContract:
     patience: int = 1
 
     def make(self) -> ObligationType:
-        """Return the obligation, fresh: nothing counted yet."""
+        """Return a new obligation that has counted nothing yet."""
         raise NotImplementedError
 
     def context(self) -> ObligationContext:
-        """Return the call that is admitted: one without input and without attributes."""
+        """Return the context of a call: by default without input and without attributes."""
         resource = Entity("Model", "m")
         identity = Identity(Principal("User", "u"))
         return ObligationContext(identity, NO_INPUT, "predict", resource, 0.0, _absent)
 
     def demand(self, data: DataObject, obligation: ObligationType) -> Any:
-        """Return the demand of a drawn annotation on one of three policies."""
+        """Return the parsed argument of a drawn annotation on one of three policies."""
         policy = data.draw(st.sampled_from(("p1", "p2", "p3")))
         return obligation.parse(Clause(policy, obligation.name, data.draw(self.arguments), _PLACE))
 
     def test_malformed_arguments_are_faults_at_their_place(self) -> None:
         obligation = self.make()
         for argument in self.malformed:
-            found: ConfigurationError | None = None
+            raised: ConfigurationError | None = None
             try:
                 obligation.parse(Clause("p1", obligation.name, argument, _PLACE))
             except ConfigurationError as error:
-                found = error
-            _hold(found is not None, f"{argument!r} parses")
-            _hold(
-                found is not None and [fault.place for fault in found.faults] == [_PLACE],
-                f"the error for {argument!r} does not name the clause's place",
+                raised = error
+            _check(raised is not None, f"`parse` accepts the malformed argument {argument!r}")
+            _check(
+                raised is not None and [fault.place for fault in raised.faults] == [_PLACE],
+                f"the error for {argument!r} does not have the place of the clause",
             )
 
     def test_it_has_a_name_and_says_when_it_acts(self) -> None:
         obligation = self.make()
-        _hold(obligation.name.isidentifier(), "the name is no annotation name")
-        _hold(type(obligation.on_admit) is bool, "on_admit is no bool")
-        _hold(type(obligation.on_release) is bool, "on_release is no bool")
-        _hold(obligation.on_admit or obligation.on_release, "it never acts")
+        _check(obligation.name.isidentifier(), "`name` is not an identifier")
+        _check(type(obligation.on_admit) is bool, "`on_admit` is not a bool")
+        _check(type(obligation.on_release) is bool, "`on_release` is not a bool")
+        _check(obligation.on_admit or obligation.on_release, "neither hook is enabled")
 
     @_settings
     @given(st.data())
@@ -136,9 +136,9 @@ class ObligationContract:
         obligation = self.make()
         a, b, c = (self.demand(data, obligation) for _ in range(3))
         merge = obligation.merge
-        _hold(merge(a, b) == merge(b, a), "merge is not commutative")
-        _hold(merge(merge(a, b), c) == merge(a, merge(b, c)), "merge is not associative")
-        _hold(merge(a, a) == a, "merge is not idempotent")
+        _check(merge(a, b) == merge(b, a), "merge is not commutative")
+        _check(merge(merge(a, b), c) == merge(a, merge(b, c)), "merge is not associative")
+        _check(merge(a, a) == a, "merge is not idempotent")
 
     @_settings
     @given(st.data())
@@ -148,13 +148,13 @@ class ObligationContract:
         for demand in (a, obligation.merge(a, b)):
             described = obligation.describe(demand)
             text = json.dumps(described, allow_nan=False)
-            _hold(json.loads(text) == described, "describe is not JSON")
+            _check(json.loads(text) == described, "`describe` does not return JSON data")
             paths = obligation.reads(demand)
-            _hold(all(isinstance(path, Path) for path in paths), "reads holds no paths")
+            _check(all(isinstance(path, Path) for path in paths), "`reads` does not return paths")
         both = set(obligation.reads(obligation.merge(a, b)))
-        _hold(
+        _check(
             both >= {*obligation.reads(a), *obligation.reads(b)} or not obligation.on_admit,
-            "the merged demand does not read what each side reads",
+            "the merged demand does not read every path that each side reads",
         )
 
     @_settings
@@ -165,7 +165,7 @@ class ObligationContract:
         for _ in range(self.patience):
             if _refuses(obligation, a, context):
                 both = obligation.merge(a, b)
-                _hold(_refuses(obligation, both, context), "the merged demand is looser")
+                _check(_refuses(obligation, both, context), "the merged demand is looser")
                 return
 
     @_settings
@@ -182,9 +182,12 @@ class ObligationContract:
             released = obligation.release(obligation.merge(a, b), output, context)
         except ObligationNotMet:
             return
-        _hold(alone is not _BLOCKED, "the merged demand releases what one side blocks")
+        _check(alone is not _BLOCKED, "the merged demand releases an output that one side blocks")
         again = obligation.release(a, released, context)
-        _hold(shown(again) == shown(released), "what leaves under both does not meet one side")
+        _check(
+            shown(again) == shown(released),
+            "an output released under the merged demand does not meet one side",
+        )
 
     @_settings
     @given(st.data())
@@ -194,9 +197,9 @@ class ObligationContract:
         output = data.draw(self.outputs)
         before = shown(output)
         released = obligation.release(demand, output, context)
-        _hold(shown(output) == before, "release changed the output that it was given")
+        _check(shown(output) == before, "`release` changed its argument")
         again = obligation.release(demand, released, context)
-        _hold(shown(again) == shown(released), "release is not idempotent")
+        _check(shown(again) == shown(released), "`release` is not idempotent")
 
     @_settings
     @given(st.data())
@@ -208,15 +211,15 @@ class ObligationContract:
         try:
             obligation.release(demand, output, context)
         except ObligationNotMet as refusal:
-            _hold(bool(refusal.message and refusal.code), "a refusal without message or code")
-        _hold(shown(output) == before, "release changed the output that it was given")
+            _check(bool(refusal.message and refusal.code), "a refusal has no message or no code")
+        _check(shown(output) == before, "`release` changed its argument")
 
 
 class FactSourceContract:
     """The contract of `guardrail.extensions.FactSource`. Subclass it in a test module.
 
     Attributes to set:
-        context: a strategy of calls that the source looks at.
+        context: a strategy of contexts for the source.
 
     Methods to define: `make`.
     """
@@ -234,17 +237,26 @@ class FactSourceContract:
 
     def test_its_namespace_and_its_facts_are_names(self) -> None:
         source = self.make()
-        _hold(source.namespace.isidentifier(), "the namespace is not a name")
-        _hold(isinstance(source.facts, frozenset), "the facts are no frozenset")
-        _hold(all(name.isidentifier() for name in source.facts), "a fact's name is no name")
+        _check(source.namespace.isidentifier(), "`namespace` is not an identifier")
+        _check(isinstance(source.facts, frozenset), "`facts` is not a frozenset")
+        _check(
+            all(name.isidentifier() for name in source.facts),
+            "the name of a fact is not an identifier",
+        )
 
     @_settings
     @given(st.data())
     def test_only_the_facts_asked_for_are_computed(self, data: DataObject) -> None:
         source, context = self.make(), data.draw(self.context)
         names = self.names(data, source, context)
-        _hold(set(source.compute(names, context)) <= names, "facts that nobody asked for")
-        _hold(not source.compute(frozenset(), context), "facts where none was asked for")
+        _check(
+            set(source.compute(names, context)) <= names,
+            "`compute` returns facts that were not requested",
+        )
+        _check(
+            not source.compute(frozenset(), context),
+            "`compute` returns facts though none was requested",
+        )
 
     @_settings
     @given(st.data())
@@ -253,10 +265,13 @@ class FactSourceContract:
         names = self.names(data, source, context)
         app = copy.deepcopy(dict(context.app))
         computed = source.compute(names, context)
-        if source.facts:  # what the application passes is checked by the policies' schema
-            _hold(all(map(_is_cedar, computed.values())), "a fact is no Cedar value")
-        _hold(dict(source.compute(names, context)) == dict(computed), "the facts change")
-        _hold(dict(context.app) == app, "the application's facts were changed")
+        if source.facts:  # facts that the application passes are checked by the schema
+            _check(all(map(_is_cedar, computed.values())), "a fact is not a Cedar value")
+        _check(
+            dict(source.compute(names, context)) == dict(computed),
+            "a second `compute` returns other facts",
+        )
+        _check(dict(context.app) == app, "`compute` changed the facts of the application")
 
     @_settings
     @given(st.data())
@@ -266,9 +281,9 @@ class FactSourceContract:
         computed = source.compute(names, context)
         for name in names:
             alone = source.compute(frozenset((name,)), context)
-            _hold(
+            _check(
                 dict(alone) == {key: computed[key] for key in computed if key == name},
-                f"`{name}` differs when it is asked for alone",
+                f"`{name}` has another value if it is requested alone",
             )
 
 
@@ -276,11 +291,11 @@ class IdentityProviderContract:
     """The contract of `guardrail.extensions.IdentityProvider`. Subclass it in a test module.
 
     Attributes to set:
-        table: the lines of its table ``[identity.NAME]`` but for ``type`` and ``id_prefix``.
+        table: the lines of its table ``[identity.NAME]``, without ``type`` and ``id_prefix``.
         files: the bundle's files that the table names.
-        environ: the environment that it reads.
-        now: when the credential holds, in seconds since the epoch.
-        refused: a strategy of credentials of its form that do not hold.
+        environ: the environment variables that it reads.
+        now: a time at which the credential is valid, in seconds since the epoch.
+        refused: a strategy of invalid credentials of its form.
 
     Methods to define: `make` and `credential`.
     """
@@ -296,11 +311,11 @@ class IdentityProviderContract:
         raise NotImplementedError
 
     def credential(self) -> Any:
-        """Return one that holds: a token, or a chain of certificates."""
+        """Return a valid credential: a token, or a chain of certificates."""
         raise NotImplementedError
 
     def open(self, *, prefix: str = "", lines: str | None = None) -> Providers:
-        """Return the opened provider, as a bundle with its table alone has it."""
+        """Return the opened provider of a bundle whose only identity table is this one."""
         kind = self.make()
         own = () if any(type(each) is type(kind) for each in STANDARD) else (kind,)
         return read_providers(
@@ -323,14 +338,14 @@ class IdentityProviderContract:
                 return providers.authenticate_chain(credential, self.now, knows=lambda _: knows)
             return providers.authenticate(credential, self.now, knows=lambda _: knows)
 
-        found = settled(authenticate)
-        return found.settle() if isinstance(found, Pending) else found
+        outcome = resolve_or_defer(authenticate)
+        return outcome.resolve() if isinstance(outcome, PendingIdentity) else outcome
 
     def test_it_has_a_kind_and_takes_a_known_credential(self) -> None:
         kind = self.make()
-        _hold(kind.kind.isidentifier(), "the kind is no name")
+        _check(kind.kind.isidentifier(), "`kind` is not an identifier")
         credentials = ("token", "signed_token", "certificate")
-        _hold(kind.takes in credentials, "takes is none of " + ", ".join(credentials))
+        _check(kind.takes in credentials, "`takes` is none of " + ", ".join(credentials))
 
     def test_its_table_is_strict(self) -> None:
         for line in ("key_that_nobody_has = 1\n", "id_prefix = 1\n"):
@@ -339,7 +354,7 @@ class IdentityProviderContract:
                 self.open(lines=line + self.table)
             except ConfigurationError as error:
                 faults = len(error.faults)
-            _hold(faults > 0, f"the table loads with `{line.strip()}`")
+            _check(faults > 0, f"the table loads with `{line.strip()}`")
 
     def test_its_model_has_the_kind(self) -> None:
         table = {**self._document().data["contract"], "type": "another_kind"}
@@ -348,32 +363,35 @@ class IdentityProviderContract:
             self.make().settings.model_validate(table)
         except ValueError:
             is_refused = True
-        _hold(is_refused, "the model takes a table of another type")
+        _check(is_refused, "the settings model accepts a table of another `type`")
 
     def test_the_identity_is_its_own(self) -> None:
         identity = self.identify(self.credential(), prefix="own")
-        _hold(identity.provider == "contract", "the identity names no provider, or another one")
-        _hold(identity.principal.id.startswith("own#"), "the id lacks the `id_prefix`")
+        _check(identity.provider == "contract", "`provider` is not the name of the table")
+        _check(identity.principal.id.startswith("own#"), "the id does not start with `id_prefix`")
         bare = self.identify(self.credential())
-        _hold(identity.principal.id == f"own#{bare.principal.id}", "the prefix changes the id")
+        _check(
+            identity.principal.id == f"own#{bare.principal.id}",
+            "`id_prefix` changes the rest of the id",
+        )
 
     def test_the_entity_types_are_declared(self) -> None:
         identity, providers = self.identify(self.credential()), self.open()
         whole = identity.principal
         for kind in (whole.type, *(parent.type for parent in whole.parents)):
-            _hold(kind in providers.entity_types, f"{kind} is not among the entity types")
+            _check(kind in providers.entity_types, f"{kind} is not among the entity types")
 
     def test_parents_that_the_bundle_lacks_are_left_out_or_deny(self) -> None:
         try:
             identity = self.identify(self.credential(), knows=False)
         except NotAuthenticated:
             return
-        _hold(not identity.principal.parents, "a parent that the bundle lacks is kept")
+        _check(not identity.principal.parents, "a parent that is not in the bundle is kept")
 
     def test_a_credential_proves_the_same_each_time(self) -> None:
         credential = self.credential()
         first, second = (_named(self.identify(credential)) for _ in range(2))
-        _hold(first == second, "the identity changes")
+        _check(first == second, "the same credential gives another identity")
 
     @_settings
     @given(st.data())
@@ -384,28 +402,31 @@ class IdentityProviderContract:
             self.identify(credential)
         except NotAuthenticated as error:
             refusal = error
-        _hold(refusal is not None, "a credential that does not hold proves an identity")
+        _check(refusal is not None, "an invalid credential gives an identity")
         parts = [credential] if isinstance(credential, str) else credential
         for part in parts:
             text = part if isinstance(part, str) else part.decode("latin-1")
             is_short = len(text) < _SHORT
-            _hold(is_short or text not in str(refusal), "the refusal repeats the credential")
+            _check(is_short or text not in str(refusal), "the error message has the credential")
 
     @_settings
     @given(st.text())
     def test_whose_token_it_is_is_said_of_any_text(self, text: str) -> None:
         for opened in self.open().by_form:
             accepts = opened.authenticator.accepts(text)
-            _hold(type(accepts) is bool, "accepts returns no bool")
+            _check(type(accepts) is bool, "`accepts` does not return a bool")
 
     def test_its_findings_are_findings(self) -> None:
         kind, table = self.make(), self._document().below("contract")
-        found = list(kind.lint(table.parse(kind.settings), table))
-        _hold(all(isinstance(each, Finding) for each in found), "lint returns no findings")
+        findings = list(kind.lint(table.parse(kind.settings), table))
+        _check(
+            all(isinstance(each, Finding) for each in findings),
+            "`lint` returns objects that are not a Finding",
+        )
 
 
 def _named(identity: Identity) -> tuple[Any, ...]:
-    """Return what an identity says, to compare two: a principal is equal to itself only."""
+    """Return the fields of an identity for a comparison, as a `Principal` equals only itself."""
     whole = identity.principal
     return (
         whole.uid, set(whole.parents), dict(whole.attrs), identity.provider, identity.issuer,
@@ -424,11 +445,11 @@ class _QuotaHit(NamedTuple):
 class QuotaStoreContract:
     """The contract of `guardrail.extensions.QuotaStore`. Subclass it in a test module.
 
-    Each test counts under new keys in windows of a day, so that a store that others use too, on a
-    server with its own clock, can be tried.
+    Each test counts under new keys in windows of a day, so that the suite can run on a shared store
+    on a server with its own clock.
 
     Attributes to set:
-        table: the lines of ``[quota]`` but for ``store``.
+        table: the lines of ``[quota]`` without ``store``.
 
     Methods to define: `make`.
     """
@@ -440,7 +461,7 @@ class QuotaStoreContract:
         raise NotImplementedError
 
     def open(self) -> QuotaCounters:
-        """Return the opened store, as a bundle with this ``[quota]`` table has it."""
+        """Return the opened store of a bundle with this ``[quota]`` table."""
         store = self.make()
         own = () if store.name == "memory" else (store,)
         raw = f'[quota]\nstore = "{store.name}"\n{self.table}'.encode()
@@ -448,17 +469,20 @@ class QuotaStoreContract:
         return open_storage(document, FrozenClock(), own).open()
 
     def hit(self, data: DataObject, limit: int, amount: int = 1, key: str = "") -> QuotaHit:
-        """Return a hit on one counter that nobody has used."""
+        """Return a hit on a new counter."""
         strategy = data.draw(st.sampled_from(sorted(self.make().strategies)))
         return _QuotaHit(strategy, f"{token_hex(8)}/{key}", limit, _DAY_S, amount)
 
     def test_it_says_what_it_can(self) -> None:
         store = self.make()
-        _hold(bool(store.name) and store.name.isprintable(), "the name is no name")
+        _check(bool(store.name) and store.name.isprintable(), "`name` is empty or not printable")
         known = frozenset(("fixed", "moving", "sliding"))
-        _hold(bool(store.strategies) and store.strategies <= known, "strategies that are none")
-        _hold(type(store.is_shared) is bool, "is_shared is no bool")
-        _hold(type(store.waits) is bool, "waits is no bool")
+        _check(
+            bool(store.strategies) and store.strategies <= known,
+            "`strategies` is empty, or has one besides fixed, moving and sliding",
+        )
+        _check(type(store.is_shared) is bool, "`is_shared` is not a bool")
+        _check(type(store.waits) is bool, "`waits` is not a bool")
 
     @_settings
     @given(st.data(), st.integers(1, 20), st.lists(st.integers(0, 25), max_size=8))
@@ -472,11 +496,19 @@ class QuotaStoreContract:
             taken: list[Any] = []
             waits = counters.acquire_all([hit], taken)
             fits = total + amount <= limit
-            _hold(len(waits) == 1, "not one wait for one hit")
-            _hold((waits[0] == 0) is fits, "a hit that fits is refused, or the other way round")
-            _hold(len(taken) == (1 if fits else 0), "not one object for each hit that was taken")
-            _hold(waits[0] >= 0, "a wait is negative or NaN")
-            _hold((waits[0] == inf) is (amount > limit), "infinity is for what never fits")
+            _check(len(waits) == 1, "`acquire_all` does not return one wait per hit")
+            _check(
+                (waits[0] == 0) is fits, "a hit that fits is refused, or one that does not is taken"
+            )
+            _check(
+                len(taken) == (1 if fits else 0),
+                "`acquire_all` does not add one object per hit to `taken`",
+            )
+            _check(waits[0] >= 0, "a wait is negative or NaN")
+            _check(
+                (waits[0] == inf) is (amount > limit),
+                "a wait is infinite though the hit can fit later, or finite though it never fits",
+            )
             total += amount if fits else 0
 
     @_settings
@@ -485,14 +517,14 @@ class QuotaStoreContract:
         counters = self.open()
         full = self.hit(data, limit, limit)
         free = [self.hit(data, limit, limit) for _ in range(others)]
-        _hold(not any(counters.acquire_all([full])), "a hit that fits is refused")
+        _check(not any(counters.acquire_all([full])), "a hit that fits is refused")
         at = data.draw(st.integers(0, others))
         taken: list[Any] = []
         waits = counters.acquire_all([*free[:at], full, *free[at:]], taken)
-        _hold([wait > 0 for wait in waits].index(True) == at, "the wait is of another hit")
-        _hold(sum(wait > 0 for wait in waits) == 1, "hits that fit have to wait")
-        _hold(taken == [], "something was taken of hits that do not all fit")
-        _hold(not any(counters.acquire_all(free)), "a part of the hits was taken")
+        _check([wait > 0 for wait in waits].index(True) == at, "the wait is at another hit")
+        _check(sum(wait > 0 for wait in waits) == 1, "a hit that fits has a wait")
+        _check(taken == [], "`taken` has objects though not all hits fit")
+        _check(not any(counters.acquire_all(free)), "some hits were taken though not all fit")
 
     @_settings
     @given(st.data(), st.integers(1, 20))
@@ -501,21 +533,23 @@ class QuotaStoreContract:
         hits = [self.hit(data, limit, limit) for _ in range(2)]
         for _ in range(2):
             taken: list[Any] = []
-            _hold(not any(counters.acquire_all(hits, taken)), "a hit that fits is refused")
-            _hold(len(taken) == len(hits), "not one object for each hit")
+            _check(not any(counters.acquire_all(hits, taken)), "a hit that fits is refused")
+            _check(
+                len(taken) == len(hits), "`acquire_all` does not add one object per hit to `taken`"
+            )
             for each in taken:
                 counters.give_back(each)
-        _hold(not any(counters.acquire_all(hits)), "a hit that fits is refused")
-        _hold(all(counters.acquire_all(hits)), "more was given back than was taken")
+        _check(not any(counters.acquire_all(hits)), "a hit that fits is refused")
+        _check(all(counters.acquire_all(hits)), "`give_back` gave back more than was taken")
 
     @_settings
     @given(st.data(), st.text(max_size=8), st.text(max_size=8))
     def test_keys_are_apart(self, data: DataObject, one: str, other: str) -> None:
         counters, first = self.open(), self.hit(data, 1, key=one)
         second = _QuotaHit(first.strategy, first.key + f"/{other}", 1, _DAY_S)
-        _hold(not any(counters.acquire_all([first])), "a hit that fits is refused")
-        _hold(not any(counters.acquire_all([second])), "two keys have one counter")
-        _hold(all(counters.acquire_all([first])), "a full counter takes more")
+        _check(not any(counters.acquire_all([first])), "a hit that fits is refused")
+        _check(not any(counters.acquire_all([second])), "two keys share one counter")
+        _check(all(counters.acquire_all([first])), "a full counter takes another hit")
 
     def test_threads_take_no_more_than_the_limit(self) -> None:
         counters = self.open()
@@ -523,16 +557,19 @@ class QuotaStoreContract:
             hits = [_QuotaHit(strategy, token_hex(8), 10, _DAY_S) for _ in range(2)]
             with ThreadPoolExecutor(8) as pool:
                 waits = list(pool.map(lambda _, hits=hits: counters.acquire_all(hits), range(40)))
-            _hold(sum(not any(each) for each in waits) == 10, "threads take another amount")
+            _check(
+                sum(not any(each) for each in waits) == 10,
+                "concurrent threads do not take exactly the limit",
+            )
 
 
 _BLOCKED: Final = object()
 
 
-def _hold(claim: bool, otherwise: str) -> None:
-    """Fail the test where the claim is false: no ``assert`` stands in shipped code."""
+def _check(claim: bool, message: str) -> None:
+    """Fail the test if the claim is false, since shipped code has no ``assert``."""
     if not claim:
-        raise AssertionError(otherwise)
+        raise AssertionError(message)
 
 
 def _absent(path: Path) -> FactValue:
@@ -548,7 +585,7 @@ def _refuses(obligation: ObligationType, demand: Any, context: ObligationContext
 
 
 def shown(output: Any) -> str:
-    """Return an output as text, by which two can be compared: NaN is NaN, types count."""
+    """Return an output as text for comparisons: NaN equals NaN, and types are compared."""
     if hasattr(output, "tolist"):
         kind = f"{type(output).__name__} {getattr(output, 'dtype', '')}"
         return f"{kind} {getattr(output, 'shape', '')} {output.tolist()!r}"
@@ -587,8 +624,8 @@ class DetectorKindContract:
     """The contract of `guardrail.detectors.DetectorKind`. Subclass it in a test module.
 
     Attributes to set:
-        found: texts in which the kind is found.
-        not_found: texts in which it is not found.
+        found: texts in which the detector must find something.
+        not_found: texts in which it must find nothing.
 
     Methods to define: `make`.
     """
@@ -604,18 +641,26 @@ class DetectorKindContract:
         ModelKind(self.make())
 
     def test_it_finds_what_it_must_and_nothing_else(self) -> None:
-        _hold(bool(self.found), "`found` is empty: name a text in which the kind is found")
+        _check(bool(self.found), "`found` is empty. Add a text in which the kind occurs")
         kind = ModelKind(self.make())
         for texts, expected in ((self.found, True), (self.not_found, False)):
             for number, spans in enumerate(kind.find(list(texts), _LIMIT_FINDINGS)):
-                _hold(bool(spans) == expected, f"text {number} is not judged as expected")
+                texts_name = "found" if expected else "not_found"
+                wrong = "no finding" if expected else "a finding"
+                _check(bool(spans) == expected, f"`{texts_name}[{number}]` has {wrong}")
 
     def test_a_batch_has_the_findings_of_its_texts_one_by_one(self) -> None:
         kind = ModelKind(self.make())
         texts = [*self.found, *self.not_found]
         alone = [kind.find([text], _LIMIT_FINDINGS)[0] for text in texts]
-        _hold(kind.find(texts, _LIMIT_FINDINGS) == alone, "a batch changes what is found")
-        _hold(kind.find(texts[::-1], _LIMIT_FINDINGS) == alone[::-1], "the order changes it")
+        _check(
+            kind.find(texts, _LIMIT_FINDINGS) == alone,
+            "a batch has other findings than its texts alone",
+        )
+        _check(
+            kind.find(texts[::-1], _LIMIT_FINDINGS) == alone[::-1],
+            "the findings depend on the order of the texts",
+        )
 
     @_settings
     @given(st.text(max_size=200))
@@ -632,7 +677,10 @@ class DetectorKindContract:
             stream = StreamRedactor(redactor)
             pieces = [stream.feed(text[at : at + 7]) for at in range(0, len(text), 7)]
             whole, _ = redactor.redact(text)
-            _hold("".join(pieces) + stream.close() == whole, "a stream is cut otherwise")
+            _check(
+                "".join(pieces) + stream.close() == whole,
+                "a stream is redacted differently from its whole text",
+            )
 
 
 _LIMIT_FINDINGS: Final = 100_000

@@ -16,19 +16,19 @@ from typing import Any, Final, NamedTuple
 
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.tokens.keys import PRIVATE, BadKey, Key, KeySet, read_jwk, read_secret
-from guardrail.identity.tokens.verifier import Token, check_signature
+from guardrail.identity.tokens.verifier import SignedToken, check_signature
 
 _PUBLIC: Final = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
     "Ed25519", "Ed448",
 )  # fmt: skip
-#: What a token is refused with under a key that no bundle would load.
+#: The code of a token whose key no bundle would load.
 _UNUSABLE: Final = "unusable_key"
 _SHARED: Final = ("HS256", "HS384", "HS512")
 
 
 class VectorResult(NamedTuple):
-    """What became of one vector: ``result`` is the file's word, ``code`` ours (empty: accepted)."""
+    """The result of one vector: ``result`` in the file, and our ``code`` (empty if accepted)."""
 
     number: int
     comment: str
@@ -37,20 +37,20 @@ class VectorResult(NamedTuple):
 
     @property
     def is_wrong(self) -> bool:
-        """Whether we accepted what is invalid."""
+        """Whether we accepted an invalid token."""
         return self.result == "invalid" and not self.code
 
     @property
     def is_strict(self) -> bool:
-        """Whether we refused what is valid."""
+        """Whether we refused a valid token."""
         return self.result == "valid" and bool(self.code)
 
 
 def replay(vectors: Mapping[str, Any]) -> Iterator[VectorResult]:
-    """Verify every vector of a file, and yield what became of it.
+    """Verify every vector of a file, and yield the results.
 
-    A group whose key can't be used refuses all its tokens with ``unusable_key``: that is what a
-    bundle with such a key would do.
+    If the key of a group can't be used, all its tokens are refused with ``unusable_key``, since a
+    bundle with such a key does not load.
     """
     for group in vectors["testGroups"]:
         try:
@@ -63,14 +63,14 @@ def replay(vectors: Mapping[str, Any]) -> Iterator[VectorResult]:
 
 
 def keys_of(group: Mapping[str, Any]) -> KeySet:
-    """Return the keys of a group of vectors; raise `BadKey` where a bundle would refuse them.
+    """Return the keys of a group of vectors; raise `BadKey` if a bundle would refuse them.
 
-    Shared secrets, which no bundle takes as a JWK, are held to the rules of a JWK as well.
+    Shared secrets must meet the rules of a JWK, too, although no bundle accepts them as a JWK.
     """
-    told = group.get("public", group.get("jwk", group.get("key")))
-    if told is None:
-        told = group["private"]
-    members = told["keys"] if isinstance(told, dict) and "keys" in told else [told]
+    jwk = group.get("public", group.get("jwk", group.get("key")))
+    if jwk is None:
+        jwk = group["private"]
+    members = jwk["keys"] if isinstance(jwk, dict) and "keys" in jwk else [jwk]
     keys: list[Key] = []
     for member in members:
         try:
@@ -78,18 +78,18 @@ def keys_of(group: Mapping[str, Any]) -> KeySet:
         except BadKey:
             continue
     if not keys:
-        raise BadKey("holds no key that verifies tokens")
+        raise BadKey("has no key that verifies tokens")
     return KeySet(keys)
 
 
 def _public(member: Mapping[str, Any]) -> Key:
-    """Return a key, also of its private form, where the file has no other."""
+    """Return the public key, also if the file has only the private form."""
     return read_jwk({name: member[name] for name in member if name not in PRIVATE}, _PUBLIC)
 
 
 def _secret(member: Mapping[str, Any]) -> Key:
     if member.get("use", "sig") != "sig" or "verify" not in member.get("key_ops", ["verify"]):
-        raise BadKey("is for something else")
+        raise BadKey("is not a key for signatures")
     named = member.get("alg")
     text = member["k"]
     secret = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -103,9 +103,9 @@ def _secret(member: Mapping[str, Any]) -> Key:
 
 
 def refused(text: Any, keys: KeySet) -> str:
-    """Return the code with which a token is refused under some keys; empty where it holds."""
+    """Return the code with which a token is refused; empty if it is valid under these keys."""
     try:
-        token = Token(text)
+        token = SignedToken(text)
         key = keys.find(token.head.kid, token.head.algorithm)
         if key is None:
             return "unknown_key"
@@ -116,29 +116,30 @@ def refused(text: Any, keys: KeySet) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Replay the files that are named; 1 where what is invalid was accepted, 2 for no file."""
+    """Replay the files; return 1 if an invalid token was accepted, 2 for wrong usage."""
     if not arguments or any(name.startswith("-") for name in arguments):
-        asked = any(name in ("-h", "--help") for name in arguments)
-        print((__doc__ or "").strip(), file=sys.stdout if asked else sys.stderr)
-        return 0 if asked else 2
+        is_help = any(name in ("-h", "--help") for name in arguments)
+        print((__doc__ or "").strip(), file=sys.stdout if is_help else sys.stderr)
+        return 0 if is_help else 2
     wrong = 0
     for name in arguments:
         try:
             outcomes = list(replay(json.loads(Path(name).read_bytes())))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            print(f"{name}: no vectors: {type(error).__name__}", file=sys.stderr)  # noqa: T201
+            kind = type(error).__name__
+            print(f"{name}: the file has no readable vectors: {kind}", file=sys.stderr)  # noqa: T201
             return 2
         for outcome in outcomes:
             if outcome.is_wrong or outcome.is_strict:
                 code = outcome.code or "ACCEPTED"
                 print(f"{name}: {outcome.number}: {outcome.result}, {code}: {outcome.comment}")  # noqa: T201
-        found = sum(outcome.is_wrong for outcome in outcomes)
+        accepted = sum(outcome.is_wrong for outcome in outcomes)
         strict = sum(outcome.is_strict for outcome in outcomes)
         print(  # noqa: T201
-            f"{name}: {len(outcomes)} vectors, {found} invalid ones accepted, "
+            f"{name}: {len(outcomes)} vectors, {accepted} invalid ones accepted, "
             f"{strict} valid ones refused"
         )
-        wrong += found
+        wrong += accepted
     return 1 if wrong else 0
 
 

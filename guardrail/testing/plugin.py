@@ -1,10 +1,10 @@
-"""A pytest plugin: the policy tests of a bundle as test items, and fixtures for an application.
+"""A pytest plugin that collects the policy tests of a bundle, and has fixtures for applications.
 
 Enable it with ``pytest_plugins = ["guardrail.testing.plugin"]`` in the topmost conftest, or with
 ``-p guardrail.testing.plugin``. The fixtures are `guard`, `acting_as`, `frozen_clock` and
 `recorded`. `guardrail.testing.run.suite` runs the tests; a failure shows a line of YAML and no
-traceback. A file beside the tests that would never run is an error, as in ``guardrail test``. Only
-this module of guardrail imports pytest.
+traceback. A file in ``tests`` that never runs is an error, as in ``guardrail test``. Only this
+module of guardrail imports pytest.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from guardrail.testing.run.report import Result
 from guardrail.testing.run.suite import run
 from guardrail.values import Entity, Identity, Principal
 
-#: What `frozen_clock` says: a Monday morning.
+#: The initial time of `frozen_clock`: a Monday morning.
 START: Final = datetime(2026, 1, 5, 10, tzinfo=UTC)
 
 _MARK: Final = "guardrail"
 
-#: What the fixture `acting_as` is.
+#: The type of the fixture `acting_as`.
 Acting: TypeAlias = Callable[..., ActingAs]
 
 
@@ -49,28 +49,28 @@ class Hooks:
 
     @pytest.hookspec(firstresult=True)
     def pytest_guardrail_options(self, folder: Path) -> Mapping[str, Any] | None:
-        """Return what of its own an application loads a bundle with.
+        """Return the application's own extensions for loading a bundle.
 
-        ``facts``, ``obligations``, ``models``, ``providers`` and ``quota_store``, as
-        `Guard.from_dir` takes them; ``None`` for nothing.
+        The keys are ``facts``, ``obligations``, ``models``, ``providers`` and ``quota_store``, as
+        for `Guard.from_dir`; ``None`` for no extensions.
         """
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Tell pytest of `Hooks`."""
+    """Register `Hooks` with pytest."""
     pluginmanager.add_hookspecs(Hooks)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Tell pytest of the one setting."""
+    """Register the setting ``guardrail_bundle`` with pytest."""
     parser.addini(
         "guardrail_bundle",
-        "The bundle of the fixture `guard`: a folder, from the one of this file.",
+        "The bundle of the fixture `guard`: a folder, relative to this file.",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell pytest of the mark that all policy tests have."""
+    """Register the mark of policy tests with pytest."""
     config.addinivalue_line("markers", f"{_MARK}: a policy test of a bundle: tests/*_test.yaml")
     config.stash[_LOADED] = {}
 
@@ -80,15 +80,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _LoadedBundle:
-    """A bundle and its tests, loaded once in a session."""
+    """A bundle and its tests, loaded once per session."""
 
     bundle: Bundle
     files: Mapping[str, Suite]
     reasons: Reasons
     checker: Checker
 
-    def ended(self, case: PolicyTestCase | Property) -> Result:
-        """Return how a test or a property ends: the one place where one is run."""
+    def run(self, case: PolicyTestCase | Property) -> Result:
+        """Run a test or check a property, and return the result."""
         if isinstance(case, Property):
             return self.checker.check(case)
         (result,) = run(self.bundle, Suite((case,)))
@@ -99,14 +99,14 @@ _LOADED: Final = pytest.StashKey[dict[Path, "_LoadedBundle | ConfigurationError"
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect what is written in YAML below the ``tests`` of a bundle."""
+    """Collect the YAML files in the ``tests`` folder of a bundle."""
     if file_path.suffix not in (".yaml", ".yml"):
         return None
     for folder in file_path.parents:
         if folder.name == "tests" and (folder.parent / "guardrail.toml").is_file():
-            made: PolicyTests = PolicyTests.from_parent(parent, path=file_path)
-            made.folder = folder.parent
-            return made
+            collector: PolicyTests = PolicyTests.from_parent(parent, path=file_path)
+            collector.folder = folder.parent
+            return collector
     return None
 
 
@@ -118,8 +118,8 @@ class PolicyTests(pytest.File):
     def collect(self) -> Iterable[pytest.Item]:
         """Yield the tests of the file.
 
-        Raises `CollectError` with every fault where the bundle does not load, or where what
-        they have in common is wrong.
+        Raises `CollectError` with every fault if the bundle does not load, or if the `given`
+        section is not valid.
         """
         loaded = _load(self.config, self.folder)
         if isinstance(loaded, ConfigurationError):
@@ -147,16 +147,16 @@ class PolicyTest(pytest.Item):
     result: Result | None = None
 
     def setup(self) -> None:
-        """Run the test; a test that is wrong itself is an error, and no failure."""
+        """Run the test; a test that is not valid is an error, not a failure."""
         if isinstance(self.case, InvalidTest | InvalidProperty):
             self._fail(self.case.faults)
             return
-        result = self.result = self.loaded.ended(self.case)
+        result = self.result = self.loaded.run(self.case)
         if result.outcome == "error":
             self._fail(result.faults)
 
     def runtest(self) -> None:
-        """Fail where the decision is not the expected one."""
+        """Fail if the decision is not the expected one."""
         result = self.result
         if result is not None and result.outcome != "passed":
             self._fail(result.faults, [text for text, _ in self.loaded.reasons.lines(result)])
@@ -166,7 +166,7 @@ class PolicyTest(pytest.Item):
         pytest.fail("\n".join((text, *more)), pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Return where the test stands: its file, its line from 0, its name."""
+        """Return the place of the test: its file, its line from 0, its name."""
         line = self.case.place.line
         return self.path, line - 1 if line else None, self.name
 
@@ -176,7 +176,7 @@ class PolicyTest(pytest.Item):
 
 
 def _load(config: pytest.Config, folder: Path) -> _LoadedBundle | ConfigurationError:
-    """Return a bundle and its tests, or why there are none; each is loaded once."""
+    """Return a bundle and its tests, or the error of loading them; each bundle is loaded once."""
     known = config.stash[_LOADED]
     if folder not in known:
         own = _own(config, folder)
@@ -191,15 +191,15 @@ def _load(config: pytest.Config, folder: Path) -> _LoadedBundle | ConfigurationE
         except ConfigurationError as error:
             known[folder] = error
         except OSError as error:
-            why = error.strerror or type(error).__name__
-            known[folder] = ConfigurationError(f"{folder} cannot be read: {why}")
+            reason = error.strerror or type(error).__name__
+            known[folder] = ConfigurationError(f"{folder} cannot be read: {reason}")
     return known[folder]
 
 
 def _by_file(folder: Path, whole: Suite) -> dict[str, Suite]:
-    """Return the tests of a bundle, those of each file together.
+    """Return the tests of a bundle by file.
 
-    Raises `ConfigurationError` for what is wrong with all of them.
+    Raises `ConfigurationError` for a fault that concerns all files.
     """
     given = {document.file: (document,) for document in whole.given}
     cases: dict[str, list[PolicyTestCase | InvalidTest]] = {file: [] for file in given}
@@ -217,18 +217,18 @@ def _by_file(folder: Path, whole: Suite) -> dict[str, Suite]:
 
 
 def _own(config: pytest.Config, folder: Path) -> Mapping[str, Any]:
-    """Return what of its own an application loads a bundle with."""
+    """Return the application's own extensions for a bundle."""
     return config.hook.pytest_guardrail_options(folder=folder) or {}
 
 
 def _node_name(case: PolicyTestCase | InvalidTest | Property | InvalidProperty) -> str:
-    """Return a name that stands in a node id on one line, and that the command line takes."""
+    """Return a printable name without ``::``, which pytest accepts in a node id."""
     name = case.name or f"line {case.place.line}"
     return (name if name.isprintable() else repr(name)[1:-1]).replace("::", ":")
 
 
 def _text(config: pytest.Config, folder: Path, faults: Iterable[Fault], otherwise: str = "") -> str:
-    """Return faults, a line each, with files as whoever called pytest finds them."""
+    """Return faults, one per line, with files relative to the directory where pytest started."""
     start = config.invocation_params.dir
     lines = []
     for fault in faults:
@@ -245,13 +245,13 @@ def _text(config: pytest.Config, folder: Path, faults: Iterable[Fault], otherwis
 def guard_bundle(pytestconfig: pytest.Config) -> Path:
     """The folder of the bundle that `guard` enforces: ``guardrail_bundle`` in pytest's settings.
 
-    Override it where tests need another one.
+    Override it if tests need another bundle.
     """
     named = str(pytestconfig.getini("guardrail_bundle") or "")
     if not named:
         pytest.fail(
-            "Which bundle? Set guardrail_bundle in pytest's settings, or override the fixture "
-            "guard_bundle to return its folder.",
+            "The fixture guard needs a bundle, and none is set. Set guardrail_bundle in pytest's "
+            "settings, or override the fixture guard_bundle to return the bundle's folder.",
             pytrace=False,
         )
     settings = pytestconfig.inipath
@@ -260,13 +260,13 @@ def guard_bundle(pytestconfig: pytest.Config) -> Path:
 
 @pytest.fixture
 def frozen_clock() -> FrozenClock:
-    """The clock of `guard`: it stands at 2026-01-05, 10:00 UTC, until the test advances it."""
+    """The clock of `guard`, at 2026-01-05, 10:00 UTC, until the test advances it."""
     return FrozenClock(START)
 
 
 @pytest.fixture
 def recorded() -> Recorder:
-    """What takes the records of `guard`: a test looks at ``recorded.records``."""
+    """The sink of `guard`, which keeps the records of its calls in ``recorded.records``."""
     return Recorder()
 
 
@@ -277,10 +277,10 @@ def guard(
     frozen_clock: FrozenClock,
     recorded: Recorder,
 ) -> Iterator[Guard]:
-    """A guard of `guard_bundle`, made for this test: with quotas unused, and without a journal."""
+    """A new guard of `guard_bundle` for this test, with unused quotas and without a journal."""
     folder = Path(guard_bundle)
     try:
-        made = Guard.from_dir(
+        new_guard = Guard.from_dir(
             folder,
             clock=frozen_clock,
             sinks=(recorded,),
@@ -290,20 +290,20 @@ def guard(
     except ConfigurationError as error:
         problem = _text(request.config, folder, error.faults, error.message)
     else:
-        yield made
-        made.close()
+        yield new_guard
+        new_guard.close()
         return
     pytest.fail(problem, pytrace=False)
 
 
 @pytest.fixture
 def acting_as(request: pytest.FixtureRequest) -> Acting:
-    """A function that returns a scope in which the test acts as somebody, for any guard.
+    """A function that returns a scope in which the test acts as a principal, for any guard.
 
     ``with acting_as('User::"clara"', in_=['Role::"clinician"'], attrs={"department": "care"}):``
-    A `Principal` is taken as it is. A name such as ``"clara"`` is looked up under
-    ``given.principals`` in the policy tests of `guard_bundle`, where it must mean the same
-    everywhere.
+    The argument can also be a `Principal`, or a name such as ``"clara"`` under
+    ``given.principals`` in the policy tests of `guard_bundle`. All files that define the name must
+    define the same principal.
     """
 
     def acting_as(
@@ -317,7 +317,10 @@ def acting_as(request: pytest.FixtureRequest) -> Acting:
             parents = [read_uid(each) if isinstance(each, str) else each for each in in_]
             return ActingAs(Identity(Principal(uid.type, uid.id, parents=parents, attrs=attrs)))
         if in_ or attrs is not None:
-            raise TypeError("acting_as takes in_= and attrs= with a uid such as 'User::\"clara\"'.")
+            raise TypeError(
+                "acting_as takes in_= and attrs= only with a uid. Pass a uid such as "
+                "'User::\"clara\"', or leave them out."
+            )
         if isinstance(who, str):
             who = _known(Path(request.getfixturevalue("guard_bundle")), who)
         return ActingAs(Identity(who))
@@ -326,29 +329,30 @@ def acting_as(request: pytest.FixtureRequest) -> Acting:
 
 
 def _known(folder: Path, name: str) -> Principal:
-    """Return whom the policy tests of a bundle call so."""
-    found: list[tuple[Place, Principal]] = []
+    """Return the principal with a name in the policy tests of a bundle."""
+    definitions: list[tuple[Place, Principal]] = []
     names: set[str] = set()
     for document in read_suite(folder).given:
         principals = document.parse(Given).principals
         names |= set(principals)
         if name in principals:
             caller = document.below("principals", name)
-            found.append((caller.at(), principal_of(principals[name], caller)))
-    if not found:
-        there_are = ", ".join(sorted(names)) or "none"
+            definitions.append((caller.at(), principal_of(principals[name], caller)))
+    if not definitions:
+        names_text = ", ".join(sorted(names)) or "none"
         raise ConfigurationError(
-            f"No test of {folder} knows {name!r} under given.principals. There are: {there_are}."
+            f"No test file of {folder} has {name!r} under given.principals. Use one of these "
+            f"names, or a uid: {names_text}."
         )
-    place, principal = found[0]
-    for other, its in found[1:]:
-        if _all_of(its) != _all_of(principal):
+    place, principal = definitions[0]
+    for other_place, other in definitions[1:]:
+        if _content(other) != _content(principal):
             raise ConfigurationError(
-                f"{name!r} is another one at {other} than at {place}. Name them differently, or "
-                "give acting_as the principal."
+                f"{name!r} at {other_place} is another principal than at {place}. Use different "
+                "names, or pass a Principal to acting_as."
             )
     return principal
 
 
-def _all_of(principal: Principal) -> tuple[Any, ...]:
+def _content(principal: Principal) -> tuple[Any, ...]:
     return principal.uid, set(principal.parents), dict(principal.attrs)

@@ -11,7 +11,7 @@ import pytest
 import guardrail
 from guardrail.policy.engine import slices, snapshot
 from guardrail.policy.engine.snapshot import Answer
-from guardrail.policy.engine.verdict import Interpretation, judge
+from guardrail.policy.engine.verdict import Interpretation, interpret
 from guardrail.testing.cedar import corpus_case
 from guardrail.testing.cedar.corpus import main, replay
 from guardrail.values import Decision
@@ -235,22 +235,24 @@ def test_a_slice_that_lacks_a_policy_is_seen(monkeypatch):
 
 
 def test_a_slice_that_lacks_an_entity_is_seen(monkeypatch):
-    monkeypatch.setattr(slices._Walk, "descend", lambda *_: None)
+    monkeypatch.setattr(slices._EntityCollector, "follow", lambda *_: None)
     assert "raw" in kinds(CORPUS)
 
 
 def test_an_allow_that_is_none_of_cedars_is_seen(monkeypatch):
     def lax(verdict, policies, order):
-        found = judge(verdict, policies, order)
+        found = interpret(verdict, policies, order)
         return Interpretation("allow", found.deciding, (), found.erred)
 
-    monkeypatch.setattr(snapshot, "judge", lax)
+    monkeypatch.setattr(snapshot, "interpret", lax)
     report = replay(CORPUS)
-    assert any("we allow what Cedar denies" in failure.message for failure in report.failures)
+    assert any(
+        "we allow a request that Cedar denies" in failure.message for failure in report.failures
+    )
 
 
 def test_a_denial_without_a_cause_is_seen(monkeypatch):
-    monkeypatch.setattr(snapshot, "judge", lambda *_: Interpretation("no_grant"))
+    monkeypatch.setattr(snapshot, "interpret", lambda *_: Interpretation("no_grant"))
     assert set(kinds(CORPUS)) == {"ours"}
 
 

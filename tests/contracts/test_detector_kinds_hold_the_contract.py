@@ -51,5 +51,5 @@ def test_a_kind_that_finds_nothing_does_not_hold_it():
             kind.find = lambda texts: [[] for _ in texts]
             return kind
 
-    with pytest.raises(AssertionError, match="text 0"):
+    with pytest.raises(AssertionError, match=r"`found\[0\]` has no finding"):
         Blind().test_it_finds_what_it_must_and_nothing_else()

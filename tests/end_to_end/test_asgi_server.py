@@ -206,13 +206,15 @@ def service(guard, clock):
             return
         data = json.loads(body, parse_constant=float)
         if path == "/score":
-            said = (await predict(np.array(data, np.float64))).tolist()
+            output = (await predict(np.array(data, np.float64))).tolist()
         elif path == "/explain":
-            said = explain(np.array(data, np.float64))
+            output = explain(np.array(data, np.float64))
         else:
-            said = summarize(data)
+            output = summarize(data)
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": json.dumps([who(clock), said]).encode()})
+        await send(
+            {"type": "http.response.body", "body": json.dumps([who(clock), output]).encode()}
+        )
 
     async def stream(send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -227,8 +229,8 @@ def service(guard, clock):
         await receive()
         await send({"type": "websocket.accept"})
         while (message := await receive())["type"] == "websocket.receive":
-            said = (await predict(np.array(json.loads(message["text"])))).tolist()
-            await send({"type": "websocket.send", "text": json.dumps(said)})
+            output = (await predict(np.array(json.loads(message["text"])))).tolist()
+            await send({"type": "websocket.send", "text": json.dumps(output)})
 
     return app
 

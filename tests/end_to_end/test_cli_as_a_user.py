@@ -210,9 +210,9 @@ def test_findings_are_told_as_json(hello):
     line = hello.append(BROKEN["an unknown annotation"][0])
     done = hello.guardrail("check", "policies", "--format", "json")
     assert (done.returncode, done.stderr) == (1, b"")
-    told = json.loads(done.stdout)
-    assert (told["bundle"], told["revision"]) == (None, None)
-    (finding,) = told["findings"]
+    output = json.loads(done.stdout)
+    assert (output["bundle"], output["revision"]) == (None, None)
+    (finding,) = output["findings"]
     assert (finding["file"], finding["line"], finding["column"]) == ("policies.cedar", line + 2, 1)
     assert finding["code"].startswith("GR")
     assert "@top_k" in finding["message"]
@@ -221,11 +221,11 @@ def test_findings_are_told_as_json(hello):
 def test_accepted_findings_are_told_as_json(hello):
     done = hello.guardrail("check", "policies", "--format", "json")
     assert done.returncode == 0
-    told = json.loads(done.stdout)
-    assert told["bundle"] == "hello"
-    assert re.fullmatch(r"[0-9a-f]{64}", told["revision"])
-    assert {finding["code"] for finding in told["findings"]} == {"GR520", "GR540"}
-    assert all(finding["accepted"] for finding in told["findings"])
+    output = json.loads(done.stdout)
+    assert output["bundle"] == "hello"
+    assert re.fullmatch(r"[0-9a-f]{64}", output["revision"])
+    assert {finding["code"] for finding in output["findings"]} == {"GR520", "GR540"}
+    assert all(finding["accepted"] for finding in output["findings"])
 
 
 def test_a_weakness_is_found_at_its_line(hello):
@@ -288,17 +288,17 @@ def test_options_file_and_standard_input_decide_the_same(hello):
     (hello.folder / "request.json").write_text(json.dumps(as_json))
     options = ("--principal", 'User::"gus"', "--in", 'Role::"guest"', *PRICES)
     asked = [options, ("--request", "request.yaml"), ("--request", "request.json")]
-    told = []
+    output = []
     for arguments in asked:
         done = hello.guardrail("decide", "policies", *arguments, "--format", "json")
         assert done.returncode == 0, done.stderr.decode()
-        told.append(json.loads(done.stdout))
-        assert told[-1].pop("decision_id")
-    assert told[0] == told[1] == told[2]
-    assert told[0]["decision"] == "allow"
-    assert told[0]["policies"] == ["guests-may-ask"]
-    assert told[0]["obligations"]["round"] == 0
-    assert told[0]["errors"] == []
+        output.append(json.loads(done.stdout))
+        assert output[-1].pop("decision_id")
+    assert output[0] == output[1] == output[2]
+    assert output[0]["decision"] == "allow"
+    assert output[0]["policies"] == ["guests-may-ask"]
+    assert output[0]["obligations"]["round"] == 0
+    assert output[0]["errors"] == []
 
 
 @pytest.mark.parametrize(
@@ -341,13 +341,13 @@ def test_caller_that_entities_lack_is_denied(hello):
 
 def test_doctor_tells_the_core_and_decides(hello):
     done = hello.guardrail("doctor", "--format", "json")
-    told = json.loads(done.stdout)
-    checks = {check["name"]: check for check in told["checks"]}
+    output = json.loads(done.stdout)
+    checks = {check["name"]: check for check in output["checks"]}
     assert checks["self-test"]["ok"], checks["self-test"]
     assert checks["core: kernels"]["value"] in ("compiled", "pure")
     assert checks["cedarpy"]["ok"]
     # A source tree may stand there without its compiled flow; that, and only that, is off.
     off = {name for name, check in checks.items() if not check["ok"]}
     assert off <= {"core: flow", "core: kernels"}
-    assert told["ok"] == (not off)
+    assert output["ok"] == (not off)
     assert done.returncode == (1 if off else 0)

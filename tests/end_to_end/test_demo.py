@@ -26,10 +26,12 @@ def bundle(tmp_path):
 
 def test_every_outcome_is_the_expected_one(capsys):
     assert run("json", bundle=BUNDLE) == 0
-    told = report(capsys)
-    assert [call["asks"] for call in told["calls"] if not call["holds"]] == []
-    assert told["accuracy"] > 0.93
-    assert told["records"] == len(told["calls"]) + 60  # tokens that do not hold are on record, too
+    output = report(capsys)
+    assert [call["asks"] for call in output["calls"] if not call["holds"]] == []
+    assert output["accuracy"] > 0.93
+    assert (
+        output["records"] == len(output["calls"]) + 60
+    )  # tokens that do not hold are on record, too
 
 
 def test_demo_shows_every_kind_of_denial(capsys):
@@ -52,10 +54,10 @@ def test_demo_shows_every_kind_of_denial(capsys):
 
 def test_the_demo_ends_with_the_report_of_its_journal(capsys):
     run("json", bundle=BUNDLE)
-    told = report(capsys)
-    assert told["journal_is_whole"]
-    page = Path(told["report"]).read_text("utf-8")
-    calls = told["records"] + told["acts"][0]["records"]
+    output = report(capsys)
+    assert output["journal_is_whole"]
+    page = Path(output["report"]).read_text("utf-8")
+    calls = output["records"] + output["acts"][0]["records"]
     assert f"<b>{calls}</b><span>calls" in page
     assert "Redactions" in page
     assert "fair-use: calls" in page

@@ -39,16 +39,16 @@ def test_each_table_loads(block):
 
 
 def test_the_keys_are_those_that_there_are():
-    told = {name for row in rows("| key |") for name in re.findall(r"`(\w+)`", row[0])}
+    output = {name for row in rows("| key |") for name in re.findall(r"`(\w+)`", row[0])}
     models = (EvidenceSettings, *EvidenceSettings.__subclasses__())
-    assert told == {name for model in models for name in model.model_fields}
+    assert output == {name for model in models for name in model.model_fields}
 
 
 def test_the_defaults_are_those_that_there_are():
     table = EvidenceSettings(about="peer", format="x")
-    told = {row[0]: row[1] for row in rows("| key |")}
-    assert told["`max_age_s`"] == f"{table.max_age_s:g}"
-    assert told["`leeway_s`"] == f"{table.leeway_s:g}"
+    output = {row[0]: row[1] for row in rows("| key |")}
+    assert output["`max_age_s`"] == f"{table.max_age_s:g}"
+    assert output["`leeway_s`"] == f"{table.leeway_s:g}"
     assert table.needs_nonce
 
 

@@ -71,7 +71,7 @@ def protect(guard):
     return guard.protect(**ON, principal=principal())
 
 
-def said(work):
+def output(work):
     """Return what a piece of work returns, or the type of what it raises."""
     try:
         made = work()
@@ -105,8 +105,8 @@ def copied(function):
 
 def same(protect, function, use):
     """Hold what a framework does with the protected function to what it does with the bare one."""
-    bare = said(lambda: use(function))
-    assert said(lambda: use(protect(function))) == bare
+    bare = output(lambda: use(function))
+    assert output(lambda: use(protect(function))) == bare
     return bare
 
 
@@ -120,7 +120,7 @@ def test_pydantic_validates_calls(protect, function):
     expected = ["ab", "ab"] if "items" in function.__name__ else "abab"
     assert same(protect, function, lambda f: validate_call(f)("ab", times="2")) == expected
     assert same(protect, function, lambda f: validate_call(f)("ab", times="x")) is ValidationError
-    assert same(protect, function, lambda f: validate_call(protect(f))("ab")) == said(
+    assert same(protect, function, lambda f: validate_call(protect(f))("ab")) == output(
         lambda: function("ab")
     )
 
@@ -300,4 +300,4 @@ def test_a_denial_comes_through(guard, function):
     from pydantic import validate_call
 
     protect = guard.protect(**ON, principal=principal(), facts={"purpose": "none"})
-    assert said(lambda: validate_call(protect(function))("ab")) is NotAuthorized
+    assert output(lambda: validate_call(protect(function))("ab")) is NotAuthorized

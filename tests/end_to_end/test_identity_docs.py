@@ -54,8 +54,8 @@ def test_all_providers_load_together_and_their_ids_are_apart(sso):
 
 
 def test_the_table_of_keys_is_the_settings():
-    told = set(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE))
-    assert told == set(OidcSettings.model_fields) - {"type"}
+    output = set(re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE))
+    assert output == set(OidcSettings.model_fields) - {"type"}
     for name, default in re.findall(r"^\| `(\w+)` \| (\d+) \|", TEXT, re.MULTILINE):
         assert OidcSettings.model_fields[name].default == float(default), name
 

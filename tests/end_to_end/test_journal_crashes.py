@@ -22,29 +22,29 @@ def crash(folder, rounds, seed):
     return json.loads(done.stdout)
 
 
-def holds(told, rounds):
-    assert told["lost"] == []
-    assert told["without_intent"] == []
-    assert told["doubled"] == 0
-    assert told["flaws"] == []
+def holds(output, rounds):
+    assert output["lost"] == []
+    assert output["without_intent"] == []
+    assert output["doubled"] == 0
+    assert output["flaws"] == []
     # Enough for the rounds to mean something, on a machine that others use, too.
-    assert told["died"] >= rounds / 2
-    assert told["acknowledged"] > rounds * 5
-    assert told["ran"] > rounds * 5
+    assert output["died"] >= rounds / 2
+    assert output["acknowledged"] > rounds * 5
+    assert output["ran"] > rounds * 5
 
 
 def test_20_rounds_of_killed_workers_lose_nothing(tmp_path):
-    told = crash(tmp_path, 20, 1)
-    holds(told, 20)
-    assert {"admitted", "denied", "raised", "released"} <= set(told["outcomes"])
+    output = crash(tmp_path, 20, 1)
+    holds(output, 20)
+    assert {"admitted", "denied", "raised", "released"} <= set(output["outcomes"])
 
 
 @pytest.mark.long
 def test_workers_of_each_durability_that_are_killed_as_they_compress_lose_nothing(tmp_path):
     """And count nothing twice."""
-    told = crash(tmp_path, ROUNDS, 7)
-    holds(told, ROUNDS)
-    assert told["compressing"] >= ROUNDS // 4
+    output = crash(tmp_path, ROUNDS, 7)
+    holds(output, ROUNDS)
+    assert output["compressing"] >= ROUNDS // 4
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_every_command_is_there(command):
 def test_every_option_is_there():
     for line in re.findall(r"\$ guardrail journal (.*)", TEXT):
         name, *rest = line.split()
-        told = CliRunner().invoke(app, ["journal", name, "--help"], env={"COLUMNS": "200"}).stdout
+        output = CliRunner().invoke(app, ["journal", name, "--help"], env={"COLUMNS": "200"}).stdout
         for option in rest:
             if option.startswith("--"):
-                assert option in told, line
+                assert option in output, line

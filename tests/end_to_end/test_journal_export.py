@@ -406,7 +406,7 @@ class Clocked:
 
 
 def test_a_follower_says_the_status_again_at_intervals_and_when_it_changes(journal, tmp_path):
-    clock, said, problems = Clocked(5.0), [], ["it answered 401"] * 6 + ["it answered 500"] * 2
+    clock, output, problems = Clocked(5.0), [], ["it answered 401"] * 6 + ["it answered 500"] * 2
 
     def send(calls, deadline):
         if not problems:
@@ -415,12 +415,12 @@ def test_a_follower_says_the_status_again_at_intervals_and_when_it_changes(journ
         return ExportResult(problems.pop(0))
 
     follower = CallExporter(
-        journal, send, tmp_path / "cursor", warn=said.append, elapsed=clock.elapsed
+        journal, send, tmp_path / "cursor", warn=output.append, elapsed=clock.elapsed
     )
     follower._ended.wait = lambda seconds: None
     assert follower.run(follows=True, timeout_s=1)
-    assert 2 <= sum("401" in text for text in said) < 6
-    assert sum("500" in text for text in said) >= 1
+    assert 2 <= sum("401" in text for text in output) < 6
+    assert sum("500" in text for text in output) >= 1
 
 
 def test_the_cursor_moves_with_each_request(journal, tmp_path):

@@ -69,8 +69,8 @@ def test_a_policy_that_changes_is_found_by_the_tests(hello):
     edit(hello / "policies" / "policies.cedar", '@round("0")', '@round("1")')
     done = guardrail("test", "policies", "--format", "json", cwd=hello)
     assert done.returncode == 1
-    told = json.loads(done.stdout)
-    (failed,) = [test for test in told["tests"] if test["outcome"] == "failed"]
+    output = json.loads(done.stdout)
+    (failed,) = [test for test in output["tests"] if test["outcome"] == "failed"]
     assert failed["name"] == "guests see it rounded"
     assert failed["message"] == "obligations.round: expected 0; got 1"
 

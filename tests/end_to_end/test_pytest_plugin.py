@@ -90,7 +90,7 @@ def test_a_failure_shows_its_line_and_what_decides_and_no_python(project):
         "wards would grant, but does not: policies.cedar:1:1\n"
         '    yes  scope principal in Role::"clinician"\n'
         '    yes  scope action == Action::"predict"\n'
-        "     no  when context.input.rows <= 100   <- it would grant, were this true\n"
+        "     no  when context.input.rows <= 100   <- would grant if this were true\n"
     ) in done.stdout
     assert ".py" not in done.stdout
     assert "FAILED bundle/tests/a_test.yaml::a cohort may" in done.stdout
@@ -101,12 +101,13 @@ def test_a_test_that_is_wrong_is_an_error_with_its_place(project):
     done = run(project(a=GIVEN + HOLDS + WRONG, b=unsaid))
     assert (done.returncode, counts(done)) == (1, {"passed": 1, "errors": 2})
     assert (
-        "bundle/tests/a_test.yaml:9:26 GR601 `as` is no name under given.principals, and no uid. "
-        "There are: clara." in done.stdout
+        "bundle/tests/a_test.yaml:9:26 GR601 `as` is neither a name under given.principals nor "
+        "a uid. "
+        "The names are: clara." in done.stdout
     )
     assert (
-        'bundle/tests/b_test.yaml:7:5 GR600 The policies of Action::"predict" read input.rows, of '
-        "which the test says nothing." in done.stdout
+        'bundle/tests/b_test.yaml:7:5 GR600 The policies of Action::"predict" read input.rows, '
+        "which the test does not state." in done.stdout
     )
     assert ".py" not in done.stdout
 
@@ -150,7 +151,7 @@ def test_a_file_that_would_never_run_keeps_the_bundle_from_loading(project, file
     folder = project(a=GIVEN + HOLDS, **{file: GIVEN + HOLDS})
     done = run(folder, "--continue-on-collection-errors")
     assert (done.returncode, counts(done)) == (1, {"errors": 2})
-    assert f"bundle/{file} GR001 Only tests/NAME_test.yaml is read" in done.stdout
+    assert f"bundle/{file} GR001 Only files named tests/NAME_test.yaml are read" in done.stdout
 
 
 def test_what_is_wrong_with_all_files_is_an_error_of_each(project):
@@ -161,7 +162,12 @@ def test_what_is_wrong_with_all_files_is_an_error_of_each(project):
     )
     done = run(project(few, a=GIVEN + HOLDS, b=GIVEN + HOLDS))
     assert (done.returncode, counts(done)) == (2, {"errors": 2})
-    assert done.stdout.count("bundle/tests GR005 There are over 1 test files. Join some.") == 2
+    assert (
+        done.stdout.count(
+            "bundle/tests GR005 There are more than 1 test files. Merge some of them."
+        )
+        == 2
+    )
 
 
 def test_tests_are_picked_by_node_id_by_name_and_by_mark(project):
@@ -314,7 +320,7 @@ def test_fixtures_that_can_not_be_made_say_why_without_a_traceback(project):
     (folder / "test_app.py").write_text("def test_app(guard): pass\n")
     done = run(folder, "test_app.py")
     assert (done.returncode, counts(done)) == (1, {"error": 1})
-    assert "Which bundle? Set guardrail_bundle in pytest's settings" in done.stdout
+    assert "Set guardrail_bundle in pytest's settings" in done.stdout
     (folder / "pytest.ini").write_text(NAMED)
     (folder / "bundle" / "policies.cedar").write_text("permit (principal, action, resource);")
     done = run(folder, "test_app.py")
@@ -330,12 +336,12 @@ def test_a_name_must_mean_one_caller(project):
         "import pytest\n"
         "from guardrail import ConfigurationError\n"
         "def test_app(acting_as):\n"
-        "    with pytest.raises(ConfigurationError, match='at tests/b_test.yaml:6:5 than '"
-        "'at tests/a_test.yaml:6:5'):\n"
+        "    with pytest.raises(ConfigurationError, match='at tests/b_test.yaml:6:5 is another '"
+        "'principal than at tests/a_test.yaml:6:5'):\n"
         "        acting_as('clara')\n"
-        "    with pytest.raises(ConfigurationError, match='There are: clara'):\n"
+        "    with pytest.raises(ConfigurationError, match='a uid: clara'):\n"
         "        acting_as('clare')\n"
-        "    with pytest.raises(TypeError, match='with a uid'):\n"
+        "    with pytest.raises(TypeError, match='only with a uid'):\n"
         "        acting_as('clara', in_=['Role::\"auditor\"'])\n"
     )
     done = run(folder, "test_app.py")

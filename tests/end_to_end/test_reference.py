@@ -1,4 +1,4 @@
-"""The reference of all keys is what the models say, and the other pages lead to it."""
+"""The reference of all keys agrees with the models, and the other pages link to it."""
 
 from __future__ import annotations
 

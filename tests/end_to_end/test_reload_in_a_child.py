@@ -202,17 +202,17 @@ def test_no_call_after_a_swap_is_decided_by_the_old_bundle(
         while not over.is_set():
             after = done[0]
             try:
-                told = predict(ROWS)
+                answer = predict(ROWS)
             except NotAuthorized as denied:
-                told = denied.policies
+                answer = denied.policies
             asked = guard.decide(principal=CLARA, **ON)
             before = begun[0]
             calls += 1
-            assert told in ("score", ("never",))
+            assert answer in ("score", ("never",))
             assert asked.allowed == (asked.revision == revisions[0])
             if after == before:
                 assert asked.revision == revisions[after % 2]
-                assert told == ("score", ("never",))[after % 2]
+                assert answer == ("score", ("never",))[after % 2]
                 seen[0] = after
                 sighted.release()
         return calls

@@ -1,4 +1,4 @@
-"""docs/shadow.md: its policy loads into the shipped bundle, and looks on there as it says."""
+"""docs/shadow.md: its policy loads into the shipped bundle as a shadow, with the shown output."""
 
 import re
 import shutil

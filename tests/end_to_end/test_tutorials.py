@@ -44,7 +44,7 @@ def test_only_the_installation_is_not_run(text):
 
 
 @pytest.mark.parametrize(
-    ("told", "printed", "is_same"),
+    ("documented", "printed", "is_same"),
     [
         ("a\n", "a\n", True),
         ("a\n", "a\nb\n", False),
@@ -54,11 +54,11 @@ def test_only_the_installation_is_not_run(text):
         ("a.c\n", "abc\n", False),
     ],
 )
-def test_what_is_printed_must_be_what_is_told(tmp_path, told, printed, is_same):
+def test_printed_output_must_be_the_documented_one(tmp_path, documented, printed, is_same):
     reader = Reader(tmp_path)
     reader.printed = printed
     if is_same:
-        reader.compare(told)
+        reader.compare(documented)
     else:
         with pytest.raises(AssertionError):
-            reader.compare(told)
+            reader.compare(documented)

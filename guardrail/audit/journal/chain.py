@@ -4,7 +4,7 @@ The chain names the segments, writes their headers, prepares a spare segment bef
 and holds the cipher of the current segment. A segment is ended only after the next one has been
 made. The chain takes no lock: `writer` calls it from one thread at a time, except for `provide`.
 
-Compiled as it stands, with ``chain.pxd`` beside it; the file is its own plain-Python twin.
+Cython compiles this file with ``chain.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations

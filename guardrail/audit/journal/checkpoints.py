@@ -141,7 +141,7 @@ class Checkpoints:
         self._every_s = every_s
         self._deliver = deliver
         self._keep = to_file(folder / FILE)
-        self._heads: FolderProgress | None = None
+        self._progress: FolderProgress | None = None
         self._grown: dict[str, SegmentProgress] = {}
         self._last: tuple[float, int] | None = None
         self._number = 0
@@ -169,8 +169,8 @@ class Checkpoints:
         """
         import jwt
 
-        heads = self._heads or self._go_on()
-        self._grown |= heads.look()  # kept until a checkpoint states it
+        progress = self._progress or self._go_on()
+        self._grown |= progress.look()  # kept until a checkpoint states it
         self._last = (elapsed_s, records)
         if self._grown:
             body = {
@@ -207,16 +207,16 @@ class Checkpoints:
         lines = path.read_text("ascii", "replace").splitlines() if path.exists() else []
         try:
             for checkpoint in read_checkpoints(lines, self._key.public_key()):
-                heads = checkpoint["segments"].items()
-                closed |= {name for name, head in heads if head["is_closed"]}
+                states = checkpoint["segments"].items()
+                closed |= {name for name, state in states if state["is_closed"]}
         except (ConfigurationError, AttributeError, LookupError, TypeError) as error:
             # Of another key, or damaged: `verify` reports it, and all segments are read again.
             log_trouble("reading the checkpoints before", error)
             closed = set()
         self._number = len(lines)
         self._previous = hashlib.sha256(lines[-1].encode("utf-8")).hexdigest() if lines else ""
-        self._heads = FolderProgress(self._folder, closed)
-        return self._heads
+        self._progress = FolderProgress(self._folder, closed)
+        return self._progress
 
     def _send(self) -> None:
         while self._waiting and self._deliver is not None:

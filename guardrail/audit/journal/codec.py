@@ -5,8 +5,9 @@ fields stand in its intent and which in its outcome; `join_record` makes one `Re
 Only what a `Record` holds is written: no inputs, outputs, claims or messages. Fields that this
 version does not know are skipped when reading, since a later version may have written them.
 
-Times are whole nanoseconds. Empty fields are left out. Compiled as it stands, with ``codec.pxd``
-beside it; the file is its own plain-Python twin.
+Times are whole nanoseconds. Empty fields are left out.
+
+Cython compiles this file with ``codec.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -207,8 +208,8 @@ def encode_outcome(
     """
     number, definition = definitions.for_outcome(record)
     counts = record.counts
-    told = counts is known or counts == known
-    body = _ENDING.write(record, (number, () if told else counts))
+    is_unchanged = counts is known or counts == known
+    body = _ENDING.write(record, (number, () if is_unchanged else counts))
     if len(body) + len(definition) > _LIMIT_ENDING:
         if counts or record.policies or record.obligations or record.errors or record.demands:
             less = record._replace(policies=(), obligations=(), errors=(), counts=(), demands=())

@@ -82,7 +82,7 @@ class Cipher:
         key: the id of the key; the active one where empty.
 
     Raises:
-        LookupError: where there is no such key.
+        LookupError: if there is no such key.
     """
 
     __slots__ = ("_cipher",)

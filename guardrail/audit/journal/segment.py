@@ -7,7 +7,7 @@ process. The file is never mapped into memory: truncating a mapped file from out
 process that writes it. `damage` checks the file's name, its size, and its first and last entry.
 This module takes no lock: `writer` appends from one thread at a time.
 
-Compiled as it stands, with ``segment.pxd`` beside it; the file is its own plain-Python twin.
+Cython compiles this file with ``segment.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ One process writes one chain of segments; a forked child begins its own. One thr
 appends, under a lock. A call that ends in a finalizer, while its own thread is appending, is
 appended right after.
 
-Compiled as it stands, with ``writer.pxd`` beside it; the file is its own plain-Python twin.
+Cython compiles this file with ``writer.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations

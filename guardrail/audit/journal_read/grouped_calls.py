@@ -8,8 +8,6 @@ written, and each entry that can't be read; so every entry is parsed.
 
 The intent of an admitted call holds all that was decided, so its outcome is only matched with it.
 The outcome of a call without an intent says too little, and is counted on its own.
-
-Compiled as it stands, with ``grouped_calls.pxd`` beside it; the file is its own plain-Python twin.
 """
 
 from __future__ import annotations
@@ -190,7 +188,7 @@ class GroupedCalls:
                 break
             if kind == _OUTCOME:
                 self._end(name, data, at, end, sequence)
-            elif kind == _INTENT or kind == _WHOLE:  # noqa: PLR1714, SIM109  in C two comparisons
+            elif kind == _INTENT or kind == _WHOLE:  # noqa: PLR1714, SIM109  two comparisons cost less than a tuple
                 self._take(reader, name, data, at, end, sequence, kind)
             else:
                 plain = kind & ~_ENCRYPTED
@@ -381,7 +379,7 @@ def _stands(data: bytes, word: bytes, at: int) -> bool:
     size = len(word)
     if at < 0 or at + size > len(data):
         return False
-    for index in range(size):  # noqa: SIM110  in C a loop, and no generator
+    for index in range(size):  # noqa: SIM110  a loop costs less than a generator
         if data[at + index] != word[index]:
             return False
     return True

@@ -207,10 +207,10 @@ def read_calls(
     flaws: list[Flaw] = []
     report_flaw = flaws.append if report is None else report
     reader, calls = EntryReader(keys), _OpenCalls()
-    seen = SegmentsRead(reader, report_flaw)
+    segments_read = SegmentsRead(reader, report_flaw)
     for path, data, (done, size, whole) in read_files(journal, report_flaw, progress):
         name = segment_name(path)
-        for item in _items(seen, path, data):
+        for item in _items(segments_read, path, data):
             kept = _take(calls, reader, name, item, report_flaw)
             if kept is not None:
                 yield kept
@@ -229,17 +229,17 @@ def read_calls(
         )
 
 
-def _items(seen: SegmentsRead, path: Path, data: bytes) -> Iterator[Frame]:
+def _items(segments_read: SegmentsRead, path: Path, data: bytes) -> Iterator[Frame]:
     """Yield the entries of a segment, without its header."""
     name = segment_name(path)
     for item in walk(memoryview(data)[_FIRST:], base=_FIRST):
         if isinstance(item, FramesEnd):
             if item.fault and not is_interrupted(path, data, item):
-                seen.report(
+                segments_read.report(
                     Flaw(name, item.at, item.sequence, f"can't be read from here on: {item.fault}")
                 )
         elif item.at == _FIRST:
-            if not seen.begin(name, item):
+            if not segments_read.begin(name, item):
                 return
             if item.kind != EntryKind.OPENED:
                 yield item

@@ -143,12 +143,12 @@ def verify(
         )
     wanted = _wanted(signed)
     sizes = [path.stat().st_size if path.exists() else 0 for path in files]
-    seen: dict[str, _SegmentRead] = {}
+    segments_read: dict[str, _SegmentRead] = {}
     done = 0
     for path, size in zip(files, sizes, strict=True):
         found = _read(path, result, wanted.get(segment_name(path), frozenset()), reader, keys)
         if found is not None:
-            seen[found.name] = found
+            segments_read[found.name] = found
         done += size
         if progress is not None:
             progress(done, sum(sizes))
@@ -159,15 +159,19 @@ def verify(
             else:
                 result.flaws.append(flaw)
         now = {segment_name(path): path for path in segment_files(journal)}
-        retired = _retired(seen)
-        if not seen.keys() >= {
+        retired = _retired(segments_read)
+        if not segments_read.keys() >= {
             segment_name(path) for path in files
         }:  # one was retired while others were read
-            again = [path for name, path in now.items() if name not in seen or seen[name].is_live]
+            again = [
+                path
+                for name, path in now.items()
+                if name not in segments_read or segments_read[name].is_live
+            ]
             retired |= _retired_in(again)
-        _check_links(seen, {*seen, *retired, *now}, result)
-        _check_ends(seen, result)
-        _check_checkpoints(seen, retired, signed, result)
+        _check_links(segments_read, {*segments_read, *retired, *now}, result)
+        _check_ends(segments_read, result)
+        _check_checkpoints(segments_read, retired, signed, result)
     return result
 
 
@@ -206,7 +210,7 @@ def _read(
         return None
     marks, stop, hashes = _check(memoryview(data), name, result, wanted)
     is_open = path.name.endswith(LIVE)
-    seen = _SegmentRead(name, len(data), stop, marks, is_live, is_open, hashes)
+    segments_read = _SegmentRead(name, len(data), stop, marks, is_live, is_open, hashes)
     result.entries += stop.sequence
     result.size += stop.at
     if stop.fault and (not is_live or _is_changed(path, data, stop)):
@@ -220,22 +224,22 @@ def _read(
         if frame.kind == EntryKind.ENDED and frame.sequence != stop.sequence - 1:
             result.flaws.append(Flaw(name, frame.end, frame.sequence + 1, "entries after the end"))
     if reader is not None:
-        _parse(data, seen, result, reader, has_keys=keys is not None)
+        _parse(data, segments_read, result, reader, has_keys=keys is not None)
         reader.forget(name)
-    return seen
+    return segments_read
 
 
 def _parse(
     data: bytes,
-    seen: _SegmentRead,
+    segments_read: _SegmentRead,
     result: VerificationResult,
     reader: EntryReader,
     *,
     has_keys: bool,
 ) -> None:
     """Parse every entry of a segment, as the readers do."""
-    name, at = seen.name, _FIRST
-    while at < seen.stop.at:
+    name, at = segments_read.name, _FIRST
+    while at < segments_read.stop.at:
         frame = frame_at(data, at)
         at = frame.end
         try:
@@ -250,7 +254,7 @@ def _parse(
             elif frame.is_encrypted and frame.kind in _MARKS:
                 # Earlier versions encrypted these kinds, too.
                 body = json.dumps(reader.body(name, frame)).encode()
-                seen.marks.append(frame._replace(body=body))
+                segments_read.marks.append(frame._replace(body=body))
             else:
                 reader.check(name, frame)
         except ValueError:
@@ -373,24 +377,24 @@ def _retired_in(paths: Iterable[Path]) -> dict[str, str]:
     return _retired({name: one for name, one in found.items() if one is not None})
 
 
-def _retired(seen: Mapping[str, _SegmentRead]) -> dict[str, str]:
+def _retired(segments_read: Mapping[str, _SegmentRead]) -> dict[str, str]:
     """Return the segments that were retired, each with its hash."""
     return {
         str(fields.get("segment")): str(fields.get("sha256"))
-        for one in seen.values()
+        for one in segments_read.values()
         for fields in one.entry_fields(EntryKind.RETIRED)
     }
 
 
 def _check_links(
-    seen: Mapping[str, _SegmentRead], known: Container[str], result: VerificationResult
+    segments_read: Mapping[str, _SegmentRead], known: Container[str], result: VerificationResult
 ) -> None:
     """Check that every segment that another one names exists, and has the hash stated there.
 
     ``known`` are the segments that were read or retired, and those begun since the first was read.
     """
     missing: dict[str, str] = {}
-    for one in seen.values():
+    for one in segments_read.values():
         for fields in one.entry_fields(EntryKind.OPENED):
             beside = fields.get("beside", [])
             if not isinstance(beside, list):
@@ -401,7 +405,7 @@ def _check_links(
                 missing.setdefault(str(name), one.name)
             before = fields.get("previous")
             if isinstance(before, dict):
-                _check_head(before, "the segment after it says", seen, result)
+                _check_head(before, "the segment after it says", segments_read, result)
                 missing.setdefault(str(before.get("segment")), one.name)
         for fields in one.entry_fields(EntryKind.ENDED):
             if "next" in fields:
@@ -409,7 +413,7 @@ def _check_links(
         for fields in one.entry_fields(EntryKind.RECOVERED):
             missing.setdefault(str(fields.get("segment")), one.name)
             if "sha256" in fields:
-                _check_head(fields, "whoever recovered it says", seen, result)
+                _check_head(fields, "its recovery says", segments_read, result)
         for fields in one.entry_fields(EntryKind.GAP):
             result.notes.append(
                 f"{one.name}: {fields.get('calls')} denials could not be written, because the "
@@ -423,10 +427,10 @@ def _check_links(
 def _check_head(
     fields: Mapping[str, Any],
     who: str,
-    seen: Mapping[str, _SegmentRead],
+    segments_read: Mapping[str, _SegmentRead],
     result: VerificationResult,
 ) -> None:
-    one = seen.get(str(fields.get("segment")))
+    one = segments_read.get(str(fields.get("segment")))
     if one is None:
         return
     end = fields.get("bytes")
@@ -441,14 +445,14 @@ def _check_head(
     result.flaws.append(Flaw(one.name, one.stop.at, one.stop.sequence, message))
 
 
-def _check_ends(seen: Mapping[str, _SegmentRead], result: VerificationResult) -> None:
+def _check_ends(segments_read: Mapping[str, _SegmentRead], result: VerificationResult) -> None:
     """Note the segments that their writer did not end."""
     recovered = {
         str(fields.get("segment")): fields
-        for one in seen.values()
+        for one in segments_read.values()
         for fields in one.entry_fields(EntryKind.RECOVERED)
     }
-    for one in seen.values():
+    for one in segments_read.values():
         if one.is_live or one.stop.fault or any(mark.kind == EntryKind.ENDED for mark in one.marks):
             continue
         fields = recovered.get(one.name)
@@ -465,7 +469,7 @@ def _check_ends(seen: Mapping[str, _SegmentRead], result: VerificationResult) ->
 
 
 def _check_checkpoints(
-    seen: Mapping[str, _SegmentRead],
+    segments_read: Mapping[str, _SegmentRead],
     retired: Mapping[str, str],
     checkpoints: list[Mapping[str, Any]],
     result: VerificationResult,
@@ -481,7 +485,7 @@ def _check_checkpoints(
             result.flaws.append(Flaw("", 0, -1, message))
         before = fields
         for name, head in fields.get("segments", {}).items():
-            flaw = _against(seen.get(name), name, head, number, retired)
+            flaw = _against(segments_read.get(name), name, head, number, retired)
             if flaw is not None and (name, flaw.message[:8]) not in found:
                 found.add((name, flaw.message[:8]))
                 result.flaws.append(flaw)

@@ -96,20 +96,20 @@ class Aggregates:
         self._durations["release"].add(
             [took for took, how in zip(release, outcomes, strict=True) if how in _ENDED]
         )
-        self._fold_alike(Counter(map(_GROUP_FIELDS, records)))
+        self._fold_groups(Counter(map(_GROUP_FIELDS, records)))
         self._fold_counts(Counter(filter(None, counts)))
         self._fold_callers(Counter([_CALLER(one) for one in records if one.principal]))
         if "admitted" in outcomes and len(self._unfinished) < _LIMIT_NAMED:
             named = [one.decision_id for one in records if one.outcome == "admitted"]
             self._unfinished = (self._unfinished + named)[:_LIMIT_NAMED]
 
-    def _fold_alike(self, found: Counter[_GroupKey]) -> None:
+    def _fold_groups(self, found: Counter[_GroupKey]) -> None:
         known = self._groups
-        for alike, count in found.items():
-            if alike in known or len(known) < _LIMIT_GROUPS:
-                known[alike] += count
+        for group, count in found.items():
+            if group in known or len(known) < _LIMIT_GROUPS:
+                known[group] += count
             else:  # callers choose some of these texts, but not outcomes and codes
-                known[("", "", "", "", "", alike[_OUTCOME], alike[_CODE], (), None)] += count
+                known[("", "", "", "", "", group[_OUTCOME], group[_CODE], (), None)] += count
 
     def _fold_counts(self, found: Counter[tuple[tuple[str, int], ...]]) -> None:
         known = self._counts
@@ -161,8 +161,8 @@ class Aggregates:
         """Return the number of calls by outcome, in the order of `OUTCOMES`."""
         self._fold()
         found: Counter[str] = Counter()
-        for alike, count in self._groups.items():
-            found[alike[_OUTCOME]] += count
+        for group, count in self._groups.items():
+            found[group[_OUTCOME]] += count
         return {outcome: found[outcome] for outcome in OUTCOMES if found[outcome]}
 
     def by(self, field: str) -> dict[str, Counter[str]]:
@@ -170,26 +170,26 @@ class Aggregates:
         self._fold()
         at = _PLACES[field]
         found: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for alike, count in self._groups.items():
-            found[str(alike[at]) or "unknown"][alike[_OUTCOME]] += count
+        for group, count in self._groups.items():
+            found[str(group[at]) or "unknown"][group[_OUTCOME]] += count
         return _busiest(found)
 
     def by_policy(self) -> dict[str, Counter[str]]:
         """Return outcomes by deciding policy; a call counts for each of its policies."""
         self._fold()
         found: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        for alike, count in self._groups.items():
-            for policy in alike[_POLICIES]:
-                found[policy][alike[_OUTCOME]] += count
+        for group, count in self._groups.items():
+            for policy in group[_POLICIES]:
+                found[policy][group[_OUTCOME]] += count
         return _busiest(found)
 
     def codes(self) -> Counter[str]:
         """Return the codes of denied and blocked calls."""
         self._fold()
         found: Counter[str] = Counter()
-        for alike, count in self._groups.items():
-            if alike[_OUTCOME] in ("denied", "blocked"):
-                found[alike[_CODE]] += count
+        for group, count in self._groups.items():
+            if group[_OUTCOME] in ("denied", "blocked"):
+                found[group[_CODE]] += count
         return found
 
     def bundles(self) -> Counter[_Bundle]:
@@ -207,8 +207,8 @@ class Aggregates:
         """
         self._fold()
         found: Counter[bool | None] = Counter()
-        for alike, count in self._groups.items():
-            found[alike[_CACHED]] += count
+        for group, count in self._groups.items():
+            found[group[_CACHED]] += count
         return found
 
     def counted(self, what: str) -> Counter[str]:

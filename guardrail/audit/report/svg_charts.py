@@ -28,7 +28,7 @@ _DAY_MS: Final = _DAY_S * 1000
 #: they may be.
 _LIMIT_TICKS: Final = 7
 _LIMIT_LONG: Final = 5
-#: From there on, in percent, a text ends where it stands instead of having its middle there.
+#: From this position on, in percent, a text ends at its position instead of being centred.
 _EDGE: Final = 94
 #: A text below a plot is long, with more characters than a time to the second has.
 _LONG: Final = 8

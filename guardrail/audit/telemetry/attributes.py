@@ -82,20 +82,20 @@ def _shadow_attributes(differences: tuple[str, ...]) -> dict[str, Attribute]:
     are its deciding policies, ``guardrail.shadow.obligations`` the obligations that differ in an
     allowed call.
     """
-    heads: list[str] = []
+    reasons: list[str] = []
     policies: list[str] = []
     what = differences[0].partition("/")[0]
     for name in differences:
         rest = name.partition("/")[2]
         head, _, policy = ("allow", "", rest) if what == "allows" else rest.partition("/")
-        heads.append(head)
+        reasons.append(head)
         policies.append(policy)
     differs_in_demands = what == "obligations"
     named: dict[str, Attribute] = {
         "guardrail.shadow.decision": _DECISIONS[what],
-        "guardrail.shadow.reason": "allow" if differs_in_demands else heads[0],
+        "guardrail.shadow.reason": "allow" if differs_in_demands else reasons[0],
         "guardrail.shadow.policies": tuple(dict.fromkeys(filter(None, policies))),
-        "guardrail.shadow.obligations": tuple(dict.fromkeys(heads)) if differs_in_demands else (),
+        "guardrail.shadow.obligations": tuple(dict.fromkeys(reasons)) if differs_in_demands else (),
     }
     return {name: value for name, value in named.items() if value}
 

@@ -8,8 +8,7 @@ blocks: if the queue is full or closed, it returns false and the caller does the
 only if no item arrived for a while, so a steady caller never pays for the system call of a wake-up.
 `put` waits for no lock, so that a call which ends in a finalizer or a signal handler can use it.
 
-Compiled as it stands, with ``background_queue.pxd`` beside it; the file is its own plain-Python
-twin.
+Cython compiles this file with ``background_queue.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, Tracer, TracerProvider
 
-from guardrail.audit.log import log_failure, log_untaken
+from guardrail.audit.log import log_failure, log_unrecorded
 from guardrail.audit.telemetry.background_queue import LIMIT, LINGER_S, BackgroundQueue
 from guardrail.audit.telemetry.prebuilt_span import PrebuiltSpans, prebuilt_spans
 from guardrail.audit.telemetry.signals import Signals
@@ -105,18 +105,18 @@ class DeferredSpans:
             self._build(*item)
             is_built = True
         except Exception as error:  # noqa: BLE001  processors and samplers are foreign code
-            self._tell(type(error).__name__)
+            self._log_failure_once(type(error).__name__)
         finally:
             if not is_built:
                 self._log_left(item)
 
-    def _tell(self, kind: str) -> None:
+    def _log_failure_once(self, kind: str) -> None:
         if kind not in self._failed:
             self._failed |= {kind}
             log_failure("building a deferred span", kind)
 
     def _log_left(self, item: tuple[Context, Record]) -> None:
-        log_untaken(item[1])
+        log_unrecorded(item[1])
 
     def _build(self, parent: Context, record: Record) -> None:
         """Make the span of a record, with the record's start and end times."""

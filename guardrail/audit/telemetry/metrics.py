@@ -78,12 +78,12 @@ class Metrics:
             return self._shadow_before
         return (self._shadow_before or 0) + self._read_shadow()
 
-    def refused(self, code: str) -> None:
+    def count_failed_authentication(self, code: str) -> None:
         """Count a failed authentication, by its code."""
         named = {"guardrail.guard.name": self.guard, "guardrail.decision.reason": code}
         self._instruments.refusals.add(1, named)
 
-    def reloaded(self, ok: bool) -> None:
+    def count_reload(self, ok: bool) -> None:
         """Count a reload: a successful one, or one that failed and changed nothing."""
         self._instruments.reloads.add(1, _named(self.guard, "ok" if ok else "failed"))
 

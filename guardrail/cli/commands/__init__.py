@@ -1,1 +1,1 @@
-"""The commands of ``guardrail``: each module declares one as ``COMMAND``."""
+"""The commands of ``guardrail``; each module declares one as ``COMMAND``."""

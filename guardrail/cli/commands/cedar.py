@@ -133,7 +133,7 @@ def export(
         ),
     ],
 ) -> None:
-    """Write a bundle's policies and tests for Cedar's own command line.
+    """Write a bundle's policies and tests for Cedar's tools.
 
     FOLDER/policies.cedar gets all policies as one text, with links filled in.
     FOLDER/tests.json gets the request of each test and the decision that Cedar
@@ -175,8 +175,8 @@ def export(
         reason = error.strerror or type(error).__name__
         raise stop(f"{folder} cannot be written: {reason}") from None
     say(f"{folder}: {len(exported.tests)} tests", color="green")
-    if exported.otherwise:
-        count = len(exported.otherwise)
+    if exported.differing:
+        count = len(exported.differing)
         remark(
             f"Cedar decides {count} of them differently from a guard: for Cedar a condition is a "
             "forbid, and a policy with an error is ignored."

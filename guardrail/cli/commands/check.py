@@ -43,13 +43,12 @@ BundleArgument = Annotated[
 def load(directory: Path) -> Guard:
     """Return the guard of the bundle in ``directory``.
 
-    Raises `ConfigurationError` with every fault; exits with 2 where the operating system
-    does not let us read a file.
+    Raises `ConfigurationError` with all faults; exits with 2 if a file can't be read.
     """
     from guardrail import Guard
 
     try:
-        return Guard.from_dir(directory, journal=None)  # it makes no call to record
+        return Guard.from_dir(directory, journal=None)  # there are no calls to record
     except OSError as error:
         reason = error.strerror or type(error).__name__
     raise stop(f"{directory} cannot be read: {reason}")
@@ -76,7 +75,7 @@ def read(directory: Path) -> tuple[Bundle, Folder]:
 
 
 def check(directory: BundleArgument, *, format: FormatOption = OutputFormat.text) -> None:
-    """Report what is wrong or weak in a bundle.
+    """Report the errors and weaknesses of a bundle.
 
     Each finding is one line: file:line:column, a stable code, and what to do.
     Errors must be corrected. A weakness can be accepted by its code: for the
@@ -101,21 +100,21 @@ def check(directory: BundleArgument, *, format: FormatOption = OutputFormat.text
 
     try:
         bundle, folder = read(directory)
-        found, acceptance = find(bundle, folder), Acceptance(bundle, folder)
+        all_findings, acceptance = find(bundle, folder), Acceptance(bundle, folder)
     except ConfigurationError as error:
         _print_faults(findings(error), format)
         raise typer.Exit(1) from None
-    open_findings = [finding for finding in found if not acceptance.accepts(finding)]
+    open_findings = [finding for finding in all_findings if not acceptance.accepts(finding)]
     if format is OutputFormat.json:
         rows = [
             _as_json(finding, is_accepted=acceptance.accepts(finding))
             | ({"reason": why} if (why := acceptance.reason(finding)) else {})
-            for finding in found
+            for finding in all_findings
         ]
         snapshot = bundle.snapshot
         say_json({"bundle": snapshot.name, "revision": snapshot.revision, "findings": rows})
     else:
-        _print_findings(bundle, open_findings, accepted=len(found) - len(open_findings))
+        _print_findings(bundle, open_findings, accepted=len(all_findings) - len(open_findings))
     if open_findings:
         raise typer.Exit(1)
 
@@ -141,12 +140,12 @@ def _print_faults(faults: tuple[Fault, ...], format: OutputFormat) -> None:
     complain(_count(faults))
 
 
-def _count(found: tuple[Fault, ...] | list[Finding]) -> str:
-    return f"{len(found)} finding{'s' if len(found) > 1 else ''}"
+def _count(items: tuple[Fault, ...] | list[Finding]) -> str:
+    return f"{len(items)} finding{'s' if len(items) > 1 else ''}"
 
 
 def summary(bundle: Bundle) -> str:
-    """Return the line that says which bundle was loaded."""
+    """Return a line with the name, version, policies and revision of a bundle."""
     snapshot = bundle.snapshot
     count = len(snapshot.policies)
     policies = f"{count} polic{'y' if count == 1 else 'ies'}"
@@ -155,14 +154,14 @@ def summary(bundle: Bundle) -> str:
     return f"{snapshot.name} {snapshot.version}: {policies}, revision {snapshot.revision[:12]}"
 
 
-def _as_json(found: Fault | Finding, *, is_accepted: bool) -> dict[str, Any]:
+def _as_json(item: Fault | Finding, *, is_accepted: bool) -> dict[str, Any]:
     return {
-        "code": found.code,
-        "file": found.place.file,
-        "line": found.place.line,
-        "column": found.place.column,
-        "message": found.message,
-        "policy": getattr(found, "policy", ""),
+        "code": item.code,
+        "file": item.place.file,
+        "line": item.place.line,
+        "column": item.place.column,
+        "message": item.message,
+        "policy": getattr(item, "policy", ""),
         "accepted": is_accepted,
     }
 

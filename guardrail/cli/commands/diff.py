@@ -71,9 +71,9 @@ def diff(
 
     Both versions decide the same requests: those of both bundles' tests, and
     requests at the boundary values of their policies. With --journal they also
-    decide recorded requests, as far as the records have what both need. Changes
-    that widen access come first. A run that finds no difference is no proof that
-    there is none.
+    decide recorded requests, if a record has every value that both need. Changes
+    that widen access come first. A run that finds no difference does not prove
+    that there is none.
 
     Exit codes:
 
@@ -98,22 +98,22 @@ def diff(
     if journal is not None:
         recorded, is_damaged = _recorded(before, after, journal, keys)
     comparison = Comparison(before, after, (tests, other_tests), recorded)
-    found = sorted(comparison.changes(), key=lambda each: KINDS.index(each.kind))
+    changes = sorted(comparison.changes(), key=lambda each: KINDS.index(each.kind))
     if format is OutputFormat.json:
-        say_json([change.as_json() for change in found])
+        say_json([change.as_json() for change in changes])
         report = remark
     else:
-        _print_changes(found)
+        _print_changes(changes)
         report = partial(say, color="yellow")
-    if not found and format is OutputFormat.text:
+    if not changes and format is OutputFormat.text:
         if comparison.untried:
-            say(f"no difference found in {comparison.asked:,} requests", color="yellow")
+            say(f"no difference found in {comparison.compared:,} requests", color="yellow")
         else:
             say("no difference found", color="green")
     if comparison.untried:
         untried = sorted(comparison.untried)
         report(f"{len(untried)} not tried; the versions may differ on them: {', '.join(untried)}")
-    if found or is_damaged:
+    if changes or is_damaged:
         raise typer.Exit(1)
 
 
@@ -133,20 +133,20 @@ def _recorded(
         remark(note)
     for damage in calls.damage:
         complain(f"damaged: {damage}")
-    found = list(requests_of(old, new, calls, slots))
-    remark(f"{len(found):,} recorded requests can be decided by both versions")
-    return found, bool(calls.damage)
+    requests = list(requests_of(old, new, calls, slots))
+    remark(f"{len(requests):,} recorded requests can be decided by both versions")
+    return requests, bool(calls.damage)
 
 
-def _print_changes(found: Sequence[Change]) -> None:
+def _print_changes(changes: Sequence[Change]) -> None:
     from guardrail.testing.replay.diff import attrs_of, facts_of
 
     groups: dict[tuple[str, str], list[Change]] = {}
-    for change in found:
+    for change in changes:
         groups.setdefault((change.kind, change.whom), []).append(change)
-    for (kind, whom), changes in groups.items():
-        first = changes[0]
-        times = f"{len(changes)} requests" if len(changes) > 1 else "1 request"
+    for (kind, whom), group in groups.items():
+        first = group[0]
+        times = f"{len(group)} requests" if len(group) > 1 else "1 request"
         say(f"{whom} {_TITLES[kind]} ({times})", color="red" if kind in _WIDENS else "yellow")
         shown = {**facts_of(first.request), **attrs_of(first.request)}
         facts = ", ".join(f"{name}={value}" for name, value in shown.items())

@@ -27,7 +27,7 @@ REQUIRED: Final = (
     "cedarpy", "pydantic", "limits", "pyjwt", "opentelemetry-api", "cachetools", "google-re2",
     "python-stdnum",
 )  # fmt: skip
-#: By extra: what it brings. Absent is fine.
+#: The packages of each extra, which may be absent.
 OPTIONAL: Final = {
     "demo": ("scikit-learn", "numpy", "opentelemetry-sdk"),
     "otlp": ("opentelemetry-exporter-otlp-proto-http",),
@@ -38,7 +38,7 @@ _REINSTALL: Final = "Reinstall guardrail-cedar"
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The result of one check: its name, what was found, and what to do if it failed."""
+    """The result of one check: its name, its value, and the remedy if it failed."""
 
     name: str
     value: str
@@ -92,15 +92,15 @@ def _machine() -> list[CheckResult]:
 
 
 def _package() -> CheckResult:
-    """Say whether the files of `guardrail` are all ours, and as they were installed."""
+    """Check whether all files of `guardrail` are ours and unchanged since the installation."""
     value, cure = damage()
     return CheckResult(CHECK, value or "all files are as installed", ok=not value, advice=cure)
 
 
 def _core() -> list[CheckResult]:
-    """Say what is compiled. Slower twins must be a choice: without GUARDRAIL_PURE they are off."""
+    """Check whether the core is compiled. Plain Python fails unless GUARDRAIL_PURE chooses it."""
     chosen = os.environ.get("GUARDRAIL_PURE", "") not in ("", "0")
-    found = []
+    results = []
     for name, module in (
         ("core: kernels", "guardrail._core"),
         ("core: flow", "guardrail.runtime.flow"),
@@ -108,7 +108,7 @@ def _core() -> list[CheckResult]:
         try:
             loaded = importlib.import_module(module)
         except ImportError:
-            found.append(CheckResult(name, "missing", ok=False, advice=f"{_REINSTALL}."))
+            results.append(CheckResult(name, "missing", ok=False, advice=f"{_REINSTALL}."))
             continue
         is_compiled = (
             getattr(loaded, "BACKEND", "") == "compiled"
@@ -116,16 +116,16 @@ def _core() -> list[CheckResult]:
             else str(loaded.__file__).endswith((".so", ".pyd"))
         )
         advice = f"{_REINSTALL} with a C compiler, or set GUARDRAIL_PURE=1 to choose plain Python."
-        found.append(
+        results.append(
             CheckResult(name, "compiled")
             if is_compiled
             else CheckResult(name, "pure", ok=chosen, advice="" if chosen else advice)
         )
-    return found
+    return results
 
 
 def _engines() -> list[CheckResult]:
-    """Say how tensors are read and texts are searched on this machine."""
+    """Report how tensors are read and texts are searched on this machine."""
     from guardrail._core import vector_path
     from guardrail.detectors import ENGINE
 
@@ -133,16 +133,16 @@ def _engines() -> list[CheckResult]:
 
 
 def _libraries() -> list[CheckResult]:
-    found = []
+    results = []
     for name in REQUIRED:
         installed = _version(name)
         advice = "" if installed else f"{_REINSTALL}: pip install guardrail-cedar."
-        found.append(CheckResult(name, installed or "missing", ok=bool(installed), advice=advice))
+        results.append(CheckResult(name, installed or "missing", ok=bool(installed), advice=advice))
     for extra, names in OPTIONAL.items():
         missing = [name for name in names if not _version(name)]
         value = f"no {', '.join(missing)}" if missing else "installed"
-        found.append(CheckResult(f"extra: {extra}", value))
-    return found
+        results.append(CheckResult(f"extra: {extra}", value))
+    return results
 
 
 def _version(distribution: str) -> str:
@@ -153,11 +153,11 @@ def _version(distribution: str) -> str:
 
 
 def _tracing() -> CheckResult:
-    """Say which provider takes the spans. None is fine: the application configures it."""
+    """Report the tracer provider of the spans. It may be absent: applications configure it."""
     from guardrail.audit.telemetry.provider import provider_name
 
     return CheckResult(
-        "spans go to", provider_name() or "nobody: no OpenTelemetry SDK is configured"
+        "spans go to", provider_name() or "nowhere: no OpenTelemetry SDK is configured"
     )
 
 
@@ -168,7 +168,7 @@ def _self_test() -> CheckResult:
     from guardrail.bundle.assembly import load_bundle
     from guardrail.policy import Folder
 
-    name, advice = "self-test", f"{_REINSTALL}; if it stays, report it with this output."
+    name, advice = "self-test", f"{_REINSTALL}. If it still fails, report it with this output."
     prices = Entity("Model", "prices")
     try:
         bundle = {
@@ -190,7 +190,7 @@ def _self_test() -> CheckResult:
     except (GuardrailError, ImportError, OSError) as error:
         return CheckResult(name, type(error).__name__, ok=False, advice=advice)
     right = codes == ["allow", "no_grant"]
-    value = "one allowed, one denied, as expected" if right else f"came out as {codes}"
+    value = "one allowed, one denied, as expected" if right else f"unexpected decisions: {codes}"
     return CheckResult(name, value, ok=right, advice="" if right else advice)
 
 

@@ -13,7 +13,7 @@ import typer
 
 from guardrail.cli.commands.check import BundleArgument, read
 from guardrail.cli.io.journal import KeyFileOption, keys_of
-from guardrail.cli.io.request import (
+from guardrail.cli.io.request_options import (
     ActionOption,
     AttrsOption,
     FactsOption,
@@ -24,8 +24,8 @@ from guardrail.cli.io.request import (
     ResourceOption,
     action_of,
     check_names,
-    question_of,
     reject_two_sources,
+    request_of,
 )
 from guardrail.cli.io.terminal import (
     TRUTHS,
@@ -77,7 +77,7 @@ def explain(
     Exit codes:
 
       0  the request was decided, whether allowed or denied
-      1  the bundle does not load, or the record lacks what the policies read
+      1  the bundle does not load, or the record lacks values that policies read
       2  the request is not valid, or there is no such test or record
 
     Examples:
@@ -106,7 +106,7 @@ def explain(
     if test is not None:
         reject_two_sources(test, {**options, "request": request})
     if (record is None) != (journal is None):
-        raise stop("--record needs --journal, and --journal needs --record.")
+        raise stop("--record and --journal need each other. Give both.")
     reject_two_sources(record, {**options, "request": request})
     keys = keys_of(key_file)
     try:
@@ -120,41 +120,41 @@ def explain(
     if test is not None:
         case = find_test(directory, test)
         given = Runner(bundle).given(case)
-        found = explainer.explain(case.principal, case.action, case.resource, given)
+        explanation = explainer.explain(case.principal, case.action, case.resource, given)
     else:
         try:
-            asked, document = question_of(request, options, uid_at)
-            action_entity = action_of(asked.action)
-            check_names(bundle.snapshot, asked, action_entity, document)
+            query, document = request_of(request, options, uid_at)
+            action_entity = action_of(query.action)
+            check_names(bundle.snapshot, query, action_entity, document)
         except ConfigurationError as error:
             raise stop_at(error, code=2) from None
-        found = explainer.explain(
-            asked.principal, action_entity, asked.resource, {"app": {}, **asked.facts}
+        explanation = explainer.explain(
+            query.principal, action_entity, query.resource, {"app": {}, **query.facts}
         )
     if format is OutputFormat.json:
-        say_json(found.as_json())
+        say_json(explanation.as_json())
     else:
-        print_explanation(found)
+        print_explanation(explanation)
 
 
-def print_explanation(found: Explanation, indent: str = "") -> None:
+def print_explanation(explanation: Explanation, indent: str = "") -> None:
     """Print an explanation as text."""
     from guardrail.testing.run.render_decision import heading, line, sentence
 
-    decision = found.decision
+    decision = explanation.decision
     color = "green" if decision.allowed else "red"
-    say(indent + sentence(decision, found.obligations), color=color)
-    for told in found.told:
+    say(indent + sentence(decision, explanation.obligations), color=color)
+    for policy in explanation.policies:
         say("")
-        say(indent + heading(told))
-        for step in told.steps:
-            say(f"{indent}  {line(step, told)}", color=TRUTHS[step.value])
+        say(indent + heading(policy))
+        for step in policy.steps:
+            say(f"{indent}  {line(step, policy)}", color=TRUTHS[step.value])
 
 
 def _explain_record(
     bundle: Bundle, journal: Path, id: str, keys: Keys | None, is_json: bool
 ) -> None:
-    """Explain the decision of a bundle on a recorded call, and name what the record lacks."""
+    """Explain the decision of a bundle on a recorded call, and name the values it lacks."""
     from guardrail import ConfigurationError
     from guardrail.audit.journal_read.reader import read_calls
     from guardrail.cli.io.journal import UnreadParts, progress
@@ -173,25 +173,25 @@ def _explain_record(
         many = f"{len(records)} records begin" if records else "no record of the journal begins"
         raise stop(f"--record: {many} with {id!r}.")
     record = records[0]
-    was, recalled = recorded(record), RecordReader(bundle).recall(record)
+    was, known = recorded(record), RecordReader(bundle).read(record)
     then = was if isinstance(was, str) else was.as_json()
-    if isinstance(recalled, UnknownRequest):
+    if isinstance(known, UnknownRequest):
         if is_json:
-            say_json({"recorded": then, "not_known": list(recalled.reasons)})
+            say_json({"recorded": then, "not_known": list(known.reasons)})
         else:
             say("  ".join(line(record)))
-            for reason in recalled.reasons:
+            for reason in known.reasons:
                 say(f"cannot be explained: {reason}", color="yellow")
         raise typer.Exit(1)
-    request = recalled.at(record.started_at)
-    found = Explainer(bundle.snapshot).explain(
+    request = known.at(record.started_at)
+    explanation = Explainer(bundle.snapshot).explain(
         request.principal, request.action, request.resource, request.facts
     )
-    now = outcome_of(found.decision, found.obligations)
-    is_same = not isinstance(was, str) and was == now and not was.otherwise(now)
+    now = outcome_of(explanation.decision, explanation.obligations)
+    is_same = not isinstance(was, str) and was == now and not was.changed_obligations(now)
     if is_json:
-        history = {"recorded": then, "same": is_same, "not_known": list(recalled.not_recorded)}
-        say_json({**found.as_json(), **history})
+        history = {"recorded": then, "same": is_same, "not_known": list(known.not_recorded)}
+        say_json({**explanation.as_json(), **history})
         unread.end()
         return
     say("  ".join(line(record)))
@@ -200,9 +200,9 @@ def _explain_record(
     elif not is_same:
         must = f", obligations: {', '.join(was.obligations)}" if was.obligations else ""
         say(f"decided at the time: {was.code}{must}", color="yellow")
-    for path in recalled.not_recorded:
-        say(f"not recorded, so its values below are not known: {path}", color="yellow")
-    print_explanation(found)
+    for path in known.not_recorded:
+        say(f"not recorded, so conditions on it have no known value: {path}", color="yellow")
+    print_explanation(explanation)
     unread.end()
 
 

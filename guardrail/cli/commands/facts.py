@@ -43,9 +43,9 @@ def facts(directory: BundleArgument, *, format: FormatOption = OutputFormat.text
         bundle, _ = read(directory)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
-    snapshot = bundle.shadow or bundle.snapshot  # what only policies in shadow read, too
+    snapshot = bundle.shadow or bundle.snapshot  # with the facts that only shadow policies read
     shadow = {policy.id for policy in snapshot.policies if policy.is_shadow}
-    actions = overview(snapshot, places=PLACES)
+    actions = overview(snapshot, namespaces=PLACES)
     if format is OutputFormat.json:
         say_json(
             {
@@ -79,7 +79,7 @@ def _print_action(facts_read: ActionFacts, shadow: set[str]) -> None:
 
 
 def _name(facts_read: ActionFacts) -> str:
-    """Return an action as `protect` takes it: its id, or its whole uid in a namespace."""
+    """Return an action in the form for `protect`: its id, or its uid if it has a namespace."""
     return facts_read.action.id if facts_read.action.type == "Action" else str(facts_read.action)
 
 

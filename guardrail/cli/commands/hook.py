@@ -1,4 +1,4 @@
-"""``guardrail hook``: checks or tests the bundles of some files, for pre-commit, which names files.
+"""``guardrail hook``: checks or tests the bundles of some files, for pre-commit.
 
 The bundle of a file is the nearest folder above it with a guardrail.toml. A file outside any bundle
 is ignored.
@@ -63,14 +63,14 @@ def hook(
 
 def bundles_of(paths: Iterable[Path]) -> list[Path]:
     """Return the bundles to which some files belong, each once, sorted."""
-    found = set()
+    bundles = set()
     for path in paths:
         # not resolved: a symbolic link belongs to the bundle in which it lies
         above = (path, *path.parents) if path.parts else (path,)
-        named = next((each for each in above if (each / "guardrail.toml").is_file()), None)
-        if named is not None:
-            found.add(named)
-    return sorted(found)
+        bundle = next((each for each in above if (each / "guardrail.toml").is_file()), None)
+        if bundle is not None:
+            bundles.add(bundle)
+    return sorted(bundles)
 
 
 def _code_of(run: Callable[[Path], None], bundle: Path) -> int:

@@ -19,16 +19,16 @@ from guardrail.cli.io.files import Files
 from guardrail.cli.io.terminal import say, stop
 from guardrail.cli.registry import Command, HelpSection
 
-#: What stands for the bundle's name in the files of the template.
+#: The placeholder of the bundle's name in the files of the template.
 PLACEHOLDER: Final = "BUNDLE_NAME"
 
-#: What `[bundle] name` accepts, so that a bundle made here loads.
+#: The names that `[bundle] name` accepts.
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
-#: Where the bundle's files look for their schemas; a load reads nothing hidden.
+#: The folder of the JSON Schemas; loading a bundle ignores hidden folders.
 SCHEMAS: Final = ".schemas"
 
-#: An installer byte-compiles every module that it lays down, the template's app too.
+#: Installers byte-compile every module, also the app of the template.
 _BYTE_CODE: Final = "__pycache__"
 
 
@@ -59,11 +59,12 @@ def init(
     bundle = name if name is not None else directory.resolve().name.replace(" ", "_")
     if not NAME.fullmatch(bundle):
         raise stop(
-            "this can't name a bundle. Give a name of up to 64 letters, digits, _, . and -: --name."
+            "the folder's name is not a name for a bundle. Give one with --name: up to 64 letters, "
+            "digits, _, . and -."
         )
     try:
         if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-            problem = "is not an empty folder. Name a new one; nothing was written."
+            problem = "is not an empty folder, so nothing was written. Name a new folder."
         else:
             write(directory, name=bundle)
             problem = ""
@@ -82,10 +83,12 @@ def init(
 def write(directory: Path, *, name: str) -> None:
     """Write the template into ``directory``, as the bundle ``name``.
 
-    Makes the folder where it is missing; raises `FileExistsError` rather than overwrite a
-    file, and any other `OSError` as it comes. Into a hidden folder, which is no part of the
-    bundle, it puts the schemas by which editors complete its files, and the whole Cedar schema,
-    which it names to Cedar's extension for editors.
+    Creates the folder if it is missing, and raises `FileExistsError` instead of overwriting a
+    file. Into a hidden folder, which is not part of the bundle, it writes the schemas with which
+    editors complete the files, and the whole Cedar schema for Cedar's editor extension.
+
+    Raises:
+        OSError: if a file can't be written.
     """
     from guardrail.cli.io.file_schemas import schema_text
     from guardrail.policy import read_folder
@@ -115,7 +118,7 @@ def _write(file: Path, text: str) -> None:
 
 
 def template(name: str) -> dict[str, str]:
-    """Return the template's files by their path, for a bundle of this name."""
+    """Return the files of the template by path, for a bundle of this name."""
     return dict(_texts(files("guardrail.cli") / "template", PurePosixPath(), name))
 
 

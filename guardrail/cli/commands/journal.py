@@ -1,4 +1,4 @@
-"""``guardrail journal``: the commands that `guardrail.cli.journal` declares."""
+"""``guardrail journal``: groups the commands that `guardrail.cli.journal` declares."""
 
 from __future__ import annotations
 

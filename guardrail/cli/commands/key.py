@@ -116,7 +116,7 @@ def issue(
     from guardrail.errors import ConfigurationError, NotAuthenticated, NotAuthorized
     from guardrail.identity.api_keys import entries as key_entries
     from guardrail.identity.api_keys.verifier import read_secret
-    from guardrail.policy.analysis.callers import hold_caller
+    from guardrail.policy.analysis.callers import check_caller
     from guardrail.values import Principal
 
     span = _span(expires)
@@ -129,7 +129,7 @@ def issue(
         acting = Principal(
             caller.type, table.prefix.id_of(caller.id), parents=caller.parents, attrs=caller.attrs
         )
-        hold_caller(table.folder, acting)
+        check_caller(table.folder, acting)
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
     except (NotAuthenticated, NotAuthorized) as error:
@@ -247,7 +247,7 @@ def list_keys(
 
 
 def _table(directory: Path, name: str | None) -> _Table:
-    """Return the table of type ``api_key``; raise `ConfigurationError` where it is not one."""
+    """Return the table of type ``api_key``; raise `ConfigurationError` unless there is one."""
     from guardrail._documents import read_toml
     from guardrail.errors import ConfigurationError
     from guardrail.identity.api_keys.verifier import ApiKeySettings
@@ -282,7 +282,7 @@ def _table(directory: Path, name: str | None) -> _Table:
 def _edit(
     table: _Table, change: Callable[[tuple[ApiKeyEntry, ...]], tuple[ApiKeyEntry, ...]]
 ) -> None:
-    """Change the file of keys, or exit: 1 where it is wrong, 2 where that can't be done."""
+    """Change the file of keys; exit with 1 if it is not valid, with 2 if it can't be changed."""
     from guardrail.errors import ConfigurationError
     from guardrail.identity.api_keys.entries import edit_entries
 
@@ -291,7 +291,7 @@ def _edit(
     except ConfigurationError as error:
         raise stop_at(error, code=1) from None
     except LookupError:
-        problem = "the bundle has no key of this id. `guardrail key list` shows those it has."
+        problem = "the bundle has no key with this id. List the keys with `guardrail key list`."
     except OSError as error:
         problem = f"{table.path} cannot be written: {error.strerror or type(error).__name__}"
     else:
@@ -300,8 +300,8 @@ def _edit(
 
 
 def _caller(principal: str, parents: list[str], attrs: list[str]) -> Principal:
-    """Return the principal that options name, or exit with 2."""
-    from guardrail.cli.io.question import from_options
+    """Return the principal of the options, or exit with 2."""
+    from guardrail.cli.io.request_document import from_options
     from guardrail.errors import ConfigurationError
     from guardrail.testing.files.yaml_values import PrincipalSection, principal_of
 
@@ -323,14 +323,14 @@ def _caller(principal: str, parents: list[str], attrs: list[str]) -> Principal:
 def _span(text: str | None) -> float | None:
     if text is None:
         return None
-    found = _SPAN.fullmatch(text)
-    if found is None or int(found[1]) == 0:
-        raise stop("--expires takes a span such as 90d, 12h, 30m or 45s.")
-    return float(int(found[1]) * _SECONDS[found[2]])
+    match = _SPAN.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise stop("--expires is not a time span. Give one such as 90d, 12h, 30m or 45s.")
+    return float(int(match[1]) * _SECONDS[match[2]])
 
 
 def _plain(value: Any) -> Any:
-    """Return a frozen value as JSON has it."""
+    """Return a frozen value as JSON data."""
     if hasattr(value, "items"):
         return {name: _plain(item) for name, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, tuple) else value

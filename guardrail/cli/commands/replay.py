@@ -52,7 +52,7 @@ def replay(
     ] = None,
     last: Annotated[
         int | None,
-        typer.Option("--last", "-n", metavar="N", min=1, help="Only the last N of them."),
+        typer.Option("--last", "-n", metavar="N", min=1, help="Only the last N calls."),
     ] = None,
     key_file: KeyFileOption = None,
     format: FormatOption = OutputFormat.text,
@@ -90,7 +90,7 @@ def replay(
         calls = read_calls(journal, keys, slots, (start, end), last)
     except ConfigurationError as error:
         raise stop(error.message) from None
-    found = replay_report.replay(bundle, calls, slots)
+    result = replay_report.replay(bundle, calls, slots)
     explainer = Explainer(bundle.snapshot)
     examples = [
         explainer.explain(
@@ -99,20 +99,20 @@ def replay(
             flip.request.resource,
             flip.request.facts,
         )
-        for flip in found.flips
+        for flip in result.flips
     ]
     if format is OutputFormat.json:
-        output = found.as_json()
+        output = result.as_json()
         for flip, example in zip(output["flips"], examples, strict=True):
             flip["explanation"] = example.as_json()
         say_json(output)
     else:
-        _print_replay(found, examples)
+        _print_replay(result, examples)
     for note in calls.notes:
         remark(note)
-    for damage in found.damage:
+    for damage in result.damage:
         complain(f"damaged: {damage}")
-    if not found.holds:
+    if not result.holds:
         raise typer.Exit(1)
 
 
@@ -145,17 +145,17 @@ def read_calls(
     return calls
 
 
-def _print_replay(found: ReplayReport, examples: list[Explanation]) -> None:
-    for reason, count in found.unknown.most_common():
+def _print_replay(result: ReplayReport, examples: list[Explanation]) -> None:
+    for reason, count in result.unknown.most_common():
         say(f"{count:,} cannot be replayed: {reason}", color="yellow")
-    for flip, example in zip(found.flips, examples, strict=True):
-        own = "; the same revision decided otherwise at the time: the record is incomplete or wrong"
+    for flip, example in zip(result.flips, examples, strict=True):
+        own = "; the same revision decided differently then: the record is incomplete or wrong"
         say(f"{flip.count:,} {flip.what}{own if flip.is_own else ''}", color="red")
         say(f"  {'  '.join(line(flip.record))}")
         for path in flip.not_recorded:
-            say(f"  not recorded, so its values below are not known: {path}", color="yellow")
+            say(f"  not recorded, so conditions on it have no known value: {path}", color="yellow")
         print_explanation(example, "  ")
-    say(found.summary, color="green" if found.holds else "red")
+    say(result.summary, color="green" if result.holds else "red")
 
 
 COMMAND: Final = Command("replay", replay, HelpSection.compare)

@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from guardrail.testing.mutation.mutants import Mutation
     from guardrail.testing.run.report import Report, Result
 
-#: Runs with fewer tests end before a progress bar is of use.
+#: The least numbers of tests and of mutants for which a progress bar is shown.
 _MANY_TESTS: Final = 2_000
 _MANY_MUTANTS: Final = 100
-#: Failures whose decision is explained.
+#: The most failures whose decisions are explained.
 _EXPLAINED: Final = 20
 T = TypeVar("T")
 
 
 class RunFormat(StrEnum):
-    """How a run is written: for people, for programs, or for build servers."""
+    """The output format of a run: for people, for programs, or for build servers."""
 
     text = "text"
     json = "json"
@@ -130,17 +130,17 @@ def run(
     """Run the tests of a bundle: tests/*_test.yaml.
 
     A test states the decision on one request, or the outcome of calls. A property
-    states what no request, or every request, may get, and is tried on many. For a
-    test that fails, the output explains the policies that decide; for a request
-    without a grant, also the permit that comes nearest.
+    states a decision that no request, or every request, may get, and is checked on
+    many requests. For a test that fails, the output explains the policies that
+    decide; for a request without a grant, also the permit that comes nearest.
 
     Exit codes:
 
       0  every test passes; or --watch was ended by Ctrl-C
       1  a test fails or is not valid, there are no tests, the bundle does not
          load, the coverage is below --fail-under, or a mutant survives
-      2  there is no such folder, --format junit lacks its extra `junit`, or
-         --shadow finds no policy in shadow
+      2  there is no such folder, the extra `junit` for --format junit is not
+         installed, or the bundle has no policy in shadow for --shadow
 
     Examples:
       guardrail test policies/clinical_scoring
@@ -197,7 +197,8 @@ def _run(options: _Options) -> None:  # noqa: PLR0912 - a branch per option
             _print_mutants(mutation)
     if options.mutants and not ended.holds:
         complain(
-            "no mutants were tried: the tests fail on the unchanged policies. Correct them first."
+            "no mutants were tested, since tests fail on the unchanged policies. Correct them "
+            "first."
         )
     if measured is not None and options.html is not None:
         _write(options.html, measured)
@@ -214,7 +215,7 @@ def _run(options: _Options) -> None:  # noqa: PLR0912 - a branch per option
 
 
 def _enforced(bundle: Bundle, directory: Path) -> Bundle:
-    """Return the bundle with the policies in shadow enforced; stop where it has none."""
+    """Return the bundle with the policies in shadow enforced; exit with 2 if it has none."""
     if bundle.shadow is None:
         raise stop(f'{directory} has no policy with @mode("shadow"). Remove --shadow.')
     return replace(bundle, snapshot=bundle.shadow, shadow=None)
@@ -231,7 +232,7 @@ def _require_junit() -> None:
 
 
 def _timed(results: Iterator[Result]) -> Iterator[tuple[Result, float]]:
-    """Yield results with the seconds that each took to come."""
+    """Yield results with the seconds that each took."""
     start = perf_counter()
     for result in results:
         yield result, perf_counter() - start
@@ -243,7 +244,7 @@ def _mutate(options: _Options, bundle: Bundle, suite: Suite) -> Mutation:
     from guardrail.testing.mutation.mutants import collect, count, mutate
     from guardrail.testing.mutation.parallel import jobs_for, mutate_at_once
 
-    # Other processes load the bundle themselves, and as it is served.
+    # Other processes load the bundle themselves, with policies in shadow not enforced.
     jobs = 1 if options.shadow else options.jobs or jobs_for(bundle, suite)
     if jobs == 1:
         ended = mutate(bundle, suite)
@@ -287,7 +288,7 @@ def _write(file: Path, coverage: Coverage) -> None:
 def load(directory: Path) -> tuple[Bundle, Suite]:
     """Return the bundle in a folder, and its tests.
 
-    Raises `ConfigurationError` with every fault; exits with 2 where a file can't be read.
+    Raises `ConfigurationError` with all faults; exits with 2 if a file can't be read.
     """
     from guardrail.bundle.assembly import load_bundle
     from guardrail.testing.application.clock import FrozenClock
@@ -333,7 +334,7 @@ def _print_report(ended: Report, bundle: Bundle, *, is_whole: bool) -> None:
         color = "red" if result.outcome == "failed" else "yellow"
         say(f"{result.outcome} {result.place}: {result.name or 'the file'}", color=color)
         for fault in result.faults:
-            # After a property's first line comes a test to paste, whose lines are kept.
+            # The fault of a property continues with a test to paste, whose lines are kept.
             first, *rest = str(fault).split("\n") if fault.code == "GR610" else [str(fault)]
             say(f"  {first}")
             for line in rest:

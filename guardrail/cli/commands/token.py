@@ -1,7 +1,7 @@
 """``guardrail token``: verifies a token as a bundle does, and shows the identity that it proves.
 
-It never prints the token, and of its claims only the names and the values that make the principal.
-A token is no command-line argument: other users and the shell's history would see it.
+It never prints the token, and of its claims only the names, and the values of the principal. The
+token is not a command-line argument, which other users and the shell's history could see.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def token(
     from guardrail import ConfigurationError
     from guardrail._ports import SystemClock
     from guardrail.errors import Denied
-    from guardrail.identity import Pending, settled
+    from guardrail.identity import PendingIdentity, resolve_or_defer
 
     text = _read(file)
     try:
@@ -77,8 +77,8 @@ def token(
     knows = bundle.snapshot.store.knows
     claims = _names(text)
     try:
-        found = settled(lambda: bundle.providers.authenticate(text, now, knows=knows))
-        identity = found.settle() if isinstance(found, Pending) else found
+        outcome = resolve_or_defer(lambda: bundle.providers.authenticate(text, now, knows=knows))
+        identity = outcome.resolve() if isinstance(outcome, PendingIdentity) else outcome
     except Denied as error:
         if format is OutputFormat.json:
             say_json(
@@ -113,20 +113,20 @@ def _read(file: Path) -> str:
             with file.open(encoding="utf-8", errors="replace") as stream:
                 text = stream.read(limit)
     except OSError:
-        raise stop(f"{file} can't be read. Name the file that holds the token.") from None
+        raise stop(f"{file} can't be read. Name the file with the token.") from None
     text = text.strip()
     if not text:
-        raise stop("There is no token. Give a file, or write it to standard input.")
+        raise stop("there is no token. Name a file with it, or pass it on standard input.")
     return text
 
 
 def _names(text: str) -> list[str]:
-    """Return the names of a token's claims, whether it holds or not; none where it is no JWT."""
+    """Return the names of a token's claims, valid or not; an empty list if it is not a JWT."""
     from guardrail.errors import Denied
-    from guardrail.identity.tokens.verifier import Token
+    from guardrail.identity.tokens.verifier import SignedToken
 
     try:
-        return sorted(Token(text).claims)
+        return sorted(SignedToken(text).claims)
     except Denied:
         return []
 

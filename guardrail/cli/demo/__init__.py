@@ -1,1 +1,1 @@
-"""The demonstration that ``guardrail demo`` runs: two guarded models and the calls to them."""
+"""The demonstration that ``guardrail demo`` runs: two guarded models, and calls of them."""

@@ -2,10 +2,10 @@
 
 It trains a classifier on the Wisconsin breast-cancer data, guards it with
 ``policies/clinical_scoring`` and plays the scenes of `guardrail.cli.demo.scenes`. If
-``policies/support_replies`` lies beside that bundle, it also plays those of the streaming assistant
+``policies/support_replies`` is beside that bundle, it also plays those of the streaming assistant
 in `guardrail.cli.demo.help_desk`. Each outcome is compared with the expected one. Both guards write
-one journal, which is verified and summarized at the end. It uses only the public API, and what the
-``journal`` commands use.
+one journal, which is verified and summarized at the end. The demo uses only the public API, and the
+modules behind the ``journal`` commands.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SUPPORT: Final = "support_replies"
 def run(
     format: Literal["text", "json"], *, bundle: Path | None = None, output: Path = OUTPUT
 ) -> int:
-    """Run the demonstration and print what happened.
+    """Run the demonstration, and print the outcomes.
 
     Arguments:
         format: ``text`` for a table, ``json`` for one JSON object.
@@ -192,7 +192,7 @@ def _table(outcomes: Sequence[SceneResult]) -> Any:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("who", "asks", "outcome", "because of", "gets"):
+    for heading in ("caller", "request", "outcome", "policies", "result"):
         table.add_column(heading, overflow="fold")
     for outcome in outcomes:
         if not outcome.holds:

@@ -1,8 +1,8 @@
 """The help desk of ``guardrail demo``: an assistant that streams replies, behind its guard.
 
-The assistant is no language model: it finds the closest of a few fixed answers, and yields it in
-pieces of a few characters, so that sensitive values span the borders of pieces. scikit-learn is
-imported when the desk opens.
+The assistant is not a language model: it finds the closest of a few fixed answers, and yields it in
+pieces of a few characters, so that sensitive values span several pieces. scikit-learn is imported
+when the desk opens.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class HelpDesk:
         return cls(guard, recorder, lambda prompt: "".join(reply(prompt)))
 
     def callers(self) -> dict[str, Callable[[], AbstractContextManager[Any]]]:
-        """Return for each caller the context in which it acts."""
+        """Return a function for each caller that returns the context of its identity."""
 
         def acting(name: str, *roles: str) -> Callable[[], AbstractContextManager[Any]]:
             parents = [Entity("Role", role) for role in roles]

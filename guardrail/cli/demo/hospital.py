@@ -17,7 +17,7 @@ from guardrail import Guard, Principal, Resource
 from guardrail.testing import Recorder
 
 TUMOUR: Final = 'Model::"tumour"'
-#: By role: the subject of the token, and the department.
+#: The subject and the department in the token of each role.
 STAFF: Final = {
     "clinician": ("clara", "oncology"),
     "analyst": ("ana", "research"),
@@ -27,10 +27,10 @@ STAFF: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Hospital:
-    """A model, its guard, the patients held out from training, and a sign-on service.
+    """A model, its guard, the patients held out from training, and the keys of a sign-on service.
 
     ``patients`` is ``(rows, 30) float64``, ``diagnoses`` ``(rows,)`` of 0 and 1. The service
-    signs with ``key``; ``forged_key`` is one that the bundle does not know.
+    signs with ``key``; ``forged_key`` is a key that is not in the bundle.
     """
 
     guard: Guard
@@ -71,7 +71,7 @@ class Hospital:
         return cls(guard, recorder, model, patients, diagnoses, key, forged_key)
 
     def token(self, role: str, *, forged: bool = False, **claims: object) -> str:
-        """Return a signed token of the member of staff with this role."""
+        """Return a signed token for the member of staff with this role."""
         import jwt
 
         user, department = STAFF[role]
@@ -89,7 +89,7 @@ class Hospital:
         return jwt.encode(body | claims, key, algorithm="ES256")
 
     def callers(self) -> dict[str, Callable[[], AbstractContextManager[Any]]]:
-        """Return for each caller the context in which it acts."""
+        """Return a function for each caller that returns the context of its identity."""
         acting_as, token = self.guard.acting_as, self.token
         porter = Principal("User", "nora", attrs={"department": "facilities"})
         return {

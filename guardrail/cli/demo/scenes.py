@@ -1,7 +1,7 @@
 """The scenes of ``guardrail demo``: calls with their callers and expected outcomes.
 
-A result holds what the caller gets: an output or an error. Only the names of granting policies come
-from the record, since callers do not see them.
+A result has the output or the error that the caller gets. Only the names of granting policies come
+from the record, since callers do not get them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class SceneResult:
 
     @property
     def holds(self) -> bool:
-        """Whether everything is as the scene expects."""
+        """Whether the outcome is the one that the scene expects."""
         scene = self.scene
         return (self.code, " ".join(self.policies), self.path) == (
             scene.code,
@@ -64,7 +64,7 @@ class SceneResult:
 
     @property
     def gets(self) -> str:
-        """What the caller got, for display: a text, a shape and first row, or the denied path."""
+        """The result for display: a text, a shape with the first row, or the path of a denial."""
         if isinstance(self.output, str):
             return self.output
         if self.is_allowed:
@@ -105,7 +105,7 @@ def play(
 
     Arguments:
         scenes: the calls to make.
-        callers: for each caller, the context in which it acts.
+        callers: a function for each caller that returns the context of its identity.
         recorder: receives the records of the guard.
     """
     outcomes = []

@@ -1,1 +1,1 @@
-"""What the commands share: the terminal, requests, file formats."""
+"""Modules that the commands share: the terminal, requests, file formats."""

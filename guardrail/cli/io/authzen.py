@@ -1,8 +1,8 @@
-"""Requests and responses of OpenID AuthZEN's Authorization API 1.0, for ``guardrail decide``.
+"""Reads and writes requests of OpenID AuthZEN's Authorization API 1.0, for ``guardrail decide``.
 
 A subject becomes a principal, and a context becomes facts. Properties of an action or a resource
-are an error, since the bundle alone defines these; so are unknown keys. This is a file format and
-no endpoint.
+are an error, since only the bundle defines these; so are unknown keys. The module supports the file
+format, not an endpoint.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import Field
 
 from guardrail._documents import Document, Key, Section
 from guardrail._schema_hints import given, of, when
-from guardrail.cli.io.question import CODE, DecisionRequest
+from guardrail.cli.io.request_document import CODE, DecisionRequest
 from guardrail.errors import ConfigurationError
 from guardrail.identity.field_types import TypeName
 from guardrail.testing.files.yaml_values import Parse, PrincipalSection, principal_of
@@ -31,11 +31,11 @@ _PARTS: Final = ("subject", "action", "resource", "context")
 
 
 class EntitySection(Section):
-    """An entity, as AuthZEN names one.
+    """An entity in AuthZEN's form.
 
     Attributes:
-        type: its type, as the schema has it: ``Role``.
-        id: its id: ``clinician``.
+        type: the entity type in the schema: ``Role``.
+        id: the id: ``clinician``.
     """
 
     type: TypeName
@@ -43,25 +43,25 @@ class EntitySection(Section):
 
 
 class SubjectSection(EntitySection):
-    """Who calls.
+    """The caller.
 
     Attributes:
-        type: the entity type, as the schema has it: ``User``.
-        id: which one: ``clara``.
-        properties: attributes, as the schema has them for this type; and under ``in`` roles and
-            groups, each a uid (``Role::"clinician"``) or ``{type, id}``. Where there are no
-            ``properties`` at all, the subject is one of ``entities.json``.
+        type: the entity type in the schema: ``User``.
+        id: the id: ``clara``.
+        properties: the attributes that the schema declares for this type; and under ``in`` roles
+            and groups, each a uid (``Role::"clinician"``) or ``{type, id}``. Without
+            ``properties``, the subject is an entity of ``entities.json``.
     """
 
     properties: dict[str, Any] | None = None
 
 
 class ActionSection(Section):
-    """What is done.
+    """The action.
 
     Attributes:
-        name: the action, as the schema has it: ``predict``.
-        properties: none: facts stand in ``context``.
+        name: the action in the schema: ``predict``.
+        properties: must be empty; facts are in ``context``.
     """
 
     hints = (of("properties", _EMPTY),)
@@ -71,12 +71,12 @@ class ActionSection(Section):
 
 
 class ResourceSection(EntitySection):
-    """On what.
+    """The resource.
 
     Attributes:
-        type: the entity type, as the schema has it: ``Model``.
-        id: which one: ``tumour``.
-        properties: none: what is known of a resource stands in ``entities.json``.
+        type: the entity type in the schema: ``Model``.
+        id: the id: ``tumour``.
+        properties: must be empty; the attributes of a resource are in ``entities.json``.
     """
 
     hints = (of("properties", _EMPTY),)
@@ -85,13 +85,13 @@ class ResourceSection(EntitySection):
 
 
 class Evaluation(Section):
-    """An Access Evaluation request of AuthZEN: one question.
+    """An Access Evaluation request of AuthZEN, for one decision.
 
     Attributes:
-        subject: who calls.
-        action: what is done.
-        resource: on what.
-        context: facts by place: ``{"input": {"rows": 10}}``.
+        subject: the caller.
+        action: the action.
+        resource: the resource.
+        context: facts by namespace: ``{"input": {"rows": 10}}``.
     """
 
     subject: SubjectSection
@@ -101,13 +101,13 @@ class Evaluation(Section):
 
 
 class EvaluationItem(Section):
-    """One of several questions; what it leaves out, the request has for all.
+    """One of several evaluations; the request has the default of each part.
 
     Attributes:
-        subject: who calls.
-        action: what is done.
-        resource: on what.
-        context: facts by place: ``{"input": {"rows": 10}}``.
+        subject: the caller.
+        action: the action.
+        resource: the resource.
+        context: facts by namespace: ``{"input": {"rows": 10}}``.
     """
 
     subject: SubjectSection | None = None
@@ -117,26 +117,27 @@ class EvaluationItem(Section):
 
 
 class Options(Section):
-    """How several questions are asked.
+    """The options of several evaluations.
 
     Attributes:
-        evaluations_semantic: ``execute_all`` asks all; ``deny_on_first_deny`` ends with the first
-            denial, ``permit_on_first_permit`` with the first allow.
+        evaluations_semantic: ``execute_all`` decides all; ``deny_on_first_deny`` ends with the
+            first denial, ``permit_on_first_permit`` with the first allow.
     """
 
     evaluations_semantic: Semantic = "execute_all"
 
 
 class Evaluations(EvaluationItem):
-    """An Access Evaluations request of AuthZEN: several questions.
+    """An Access Evaluations request of AuthZEN, for several decisions.
 
     Attributes:
-        subject: who calls, where a question does not say.
-        action: what is done, where a question does not say.
-        resource: on what, where a question does not say.
-        context: facts by place, where a question has none: ``{"input": {"rows": 10}}``.
-        evaluations: the questions; where there is none, the request itself is one.
-        options: how they are asked.
+        subject: the caller, for evaluations without one.
+        action: the action, for evaluations without one.
+        resource: the resource, for evaluations without one.
+        context: facts by namespace, for evaluations without a context:
+            ``{"input": {"rows": 10}}``.
+        evaluations: the evaluations; if the list is empty, the request itself is one.
+        options: how they are decided.
     """
 
     hints = (when(of("evaluations", _EMPTY_LIST), given("subject", "action", "resource")),)
@@ -147,46 +148,46 @@ class Evaluations(EvaluationItem):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What a request asks; ``semantic`` is how, where it may ask several things."""
+    """The requests of an AuthZEN document; ``semantic`` is set if it can have several."""
 
     questions: tuple[DecisionRequest, ...]
     semantic: Semantic | None = None
 
     def answer(self, decide: Callable[[DecisionRequest], Decision]) -> Iterator[Decision]:
-        """Yield the decision of each question, as far as they are to be asked."""
+        """Yield the decisions, until the semantic ends the evaluations."""
         ends = {"deny_on_first_deny": False, "permit_on_first_permit": True}
         end = ends.get(self.semantic or "")
-        for asked in self.questions:
-            decision = decide(asked)
+        for request in self.questions:
+            decision = decide(request)
             yield decision
             if decision.allowed is end:
                 return
 
-    def response(self, told: Iterable[dict[str, Any]]) -> dict[str, Any]:
-        """Return the response with these decisions, each as `Guard.describe` tells it."""
+    def response(self, descriptions: Iterable[dict[str, Any]]) -> dict[str, Any]:
+        """Return the response with these decisions, each as `Guard.describe` returns it."""
         answers = [
             {
                 "decision": each["decision"] == "allow",
                 "context": {name: value for name, value in each.items() if name != "decision"},
             }
-            for each in told
+            for each in descriptions
         ]
         return answers[0] if self.semantic is None else {"evaluations": answers}
 
 
 def is_authzen(document: Document) -> bool:
-    """Tell whether a request is one of AuthZEN's: it has a subject, or evaluations."""
+    """Whether a document is an AuthZEN request: it has a subject, or evaluations."""
     data = document.data
     return isinstance(data, dict) and ("subject" in data or "evaluations" in data)
 
 
 def read(document: Document, *, parse: Parse) -> Exchange:
-    """Return what a request asks; raise `ConfigurationError` with every place it can name."""
-    if document.data.get("evaluations", []) == []:  # an empty list is none: AuthZEN §7.1
+    """Return the requests of a document; raise `ConfigurationError` with all faults."""
+    if document.data.get("evaluations", []) == []:  # an empty list counts as absent: AuthZEN §7.1
         data = {name: value for name, value in document.data.items() if name not in _SEVERAL}
         alone = Document(document.file, data, document.places, document.root)
-        asked = alone.parse(Evaluation, code=CODE)
-        return Exchange((_question(document, dict.fromkeys(_PARTS, ()), asked, parse),))
+        evaluation = alone.parse(Evaluation, code=CODE)
+        return Exchange((_question(document, dict.fromkeys(_PARTS, ()), evaluation, parse),))
     several = document.parse(Evaluations, code=CODE)
     questions = []
     for index, part in enumerate(several.evaluations):
@@ -197,7 +198,7 @@ def read(document: Document, *, parse: Parse) -> Exchange:
         merged = {name: getattr(part if name in own else several, name) for name in _PARTS}
         for name in ("subject", "action", "resource"):
             if merged[name] is None:
-                message = f"The evaluation has no `{name}`. Add it, here or for all."
+                message = f"The evaluation has no `{name}`. Add it here, or for all evaluations."
                 raise ConfigurationError.at(document.at("evaluations", index), CODE, message)
         merged["context"] = merged["context"] or {}
         whole = Evaluation.model_construct(**merged)
@@ -208,42 +209,42 @@ def read(document: Document, *, parse: Parse) -> Exchange:
 def _question(
     document: Document,
     roots: dict[str, tuple[Key, ...]],
-    asked: Evaluation,
+    evaluation: Evaluation,
     parse: Parse,
 ) -> DecisionRequest:
-    """Return one question; ``roots`` says below what each of its parts stands."""
-    for name, why in (
-        ("action", "Facts stand in `context`"),
-        ("resource", "What is known of a resource stands in entities.json"),
+    """Return one request; ``roots`` has the path below which each of its parts stands."""
+    for name, remedy in (
+        ("action", "Remove them, and write facts in `context`"),
+        ("resource", "Remove them, and write attributes of a resource in entities.json"),
     ):
-        if getattr(asked, name).properties:
+        if getattr(evaluation, name).properties:
             place = document.at(*roots[name], name, "properties")
-            message = f"`{name}.properties` would change nothing. {why}; remove them here."
+            message = f"`{name}.properties` has no effect on the decision. {remedy}."
             raise ConfigurationError.at(place, CODE, message)
-    if "::" in asked.action.name:
-        parse(asked.action.name, document.at(*roots["action"], "action", "name"))
+    if "::" in evaluation.action.name:
+        parse(evaluation.action.name, document.at(*roots["action"], "action", "name"))
     return DecisionRequest(
-        _principal(document.below(*roots["subject"], "subject"), asked.subject, parse),
-        asked.action.name,
-        Entity(asked.resource.type, asked.resource.id),
-        asked.context,
+        _principal(document.below(*roots["subject"], "subject"), evaluation.subject, parse),
+        evaluation.action.name,
+        Entity(evaluation.resource.type, evaluation.resource.id),
+        evaluation.context,
     )
 
 
 def _principal(document: Document, subject: SubjectSection, parse: Parse) -> Principal | Entity:
-    """Return the principal: with properties as they say, and else one of the bundle."""
+    """Return the principal with its properties; without them, an entity of the bundle."""
     uid = Entity(subject.type, subject.id)
     if subject.properties is None:
         return uid
     attrs = {name: value for name, value in subject.properties.items() if name != "in"}
     named = subject.properties.get("in", [])
     if not isinstance(named, list):
-        message = "`properties.in` is a list of roles and groups. Put this one in brackets."
+        message = "`properties.in` is not a list of roles and groups. Put the value in brackets."
         raise ConfigurationError.at(document.at("properties", "in"), CODE, message)
     parents = [_parent(document, index, value, parse) for index, value in enumerate(named)]
-    # the one way to a principal, which holds attributes to what they may be
-    made = principal_of(PrincipalSection(uid="", attrs=attrs), document, lambda *_: uid)
-    return Principal(made.type, made.id, parents=parents, attrs=made.attrs)
+    # `principal_of` checks the attributes
+    principal = principal_of(PrincipalSection(uid="", attrs=attrs), document, lambda *_: uid)
+    return Principal(principal.type, principal.id, parents=parents, attrs=principal.attrs)
 
 
 def _parent(document: Document, index: int, value: Any, parse: Parse) -> Entity:
@@ -251,7 +252,7 @@ def _parent(document: Document, index: int, value: Any, parse: Parse) -> Entity:
     if isinstance(value, str):
         return parse(value, place)
     if isinstance(value, dict):
-        found = document.below("properties", "in", index).parse(EntitySection, code=CODE)
-        return Entity(found.type, found.id)
-    message = 'A role or group is a uid such as Role::"clinician", or {type, id}.'
+        section = document.below("properties", "in", index).parse(EntitySection, code=CODE)
+        return Entity(section.type, section.id)
+    message = 'Expected a role or group: a uid such as Role::"clinician", or {type, id}.'
     raise ConfigurationError.at(place, CODE, message)

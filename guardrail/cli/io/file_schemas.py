@@ -18,7 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from guardrail._documents import Section
 from guardrail.audit.settings import AuditSettings
 from guardrail.bundle.named_extensions import ExtensionSettings
-from guardrail.cli.io import authzen, question
+from guardrail.cli.io import authzen, request_document
 from guardrail.cli.io.files import Files
 from guardrail.detectors import GROUPS, KINDS
 from guardrail.detectors.custom_kinds import NAME
@@ -37,7 +37,7 @@ from guardrail.testing.properties.format import PropertySection
 
 _Schema: TypeAlias = dict[str, Any]
 
-#: An entry of a docstring: names and what they are, which may go on in deeper lines.
+#: An entry of a docstring: names and a description, which can continue on deeper lines.
 _ENTRY: Final = re.compile(r"^    (\w+(?:, \w+)*): (.+(?:\n {6,}.+)*)", re.MULTILINE)
 #: The note on a key's other name, which is left out beside that name.
 _WRITTEN: Final = re.compile(r" Written `\w+`\.")
@@ -64,8 +64,8 @@ class _Identity(Section):
     """The ``[identity]`` table.
 
     Attributes:
-        revoked_file: a JSON file outside the bundle that says what is revoked, by its absolute
-            path; it is read anew when it changes.
+        revoked_file: the absolute path of a JSON file outside the bundle that lists revoked
+            credentials; it is read again when it changes.
         inherit: where an identity holds. ``tasks``: also in tasks and threads that are started
             inside its ``acting_as`` block; ``none``: only in the one that entered the block.
     """
@@ -78,16 +78,16 @@ class _Settings(Section):
     """guardrail.toml.
 
     Attributes:
-        bundle: what the bundle is called, and its time zone.
+        bundle: the name, version and time zone of the bundle.
         resources: which resources a call may name.
-        check: what of the findings of ``guardrail check`` is accepted.
-        bounds: the most that is accepted before anything of an input is read.
+        check: the accepted findings of ``guardrail check``.
+        bounds: size limits, which are checked before an input is read.
         quota: where quotas are counted.
         audit: how calls are recorded.
         extensions: which plug-ins of installed packages are loaded.
-        identity: what proves who calls: a table per provider, ``[identity.NAME]``.
-        evidence: what proves on which machine a call runs: a table each, ``[evidence.NAME]``.
-        detectors: custom kinds of findings: a table each, ``[detectors.NAME]``.
+        identity: the identity providers: a table for each, ``[identity.NAME]``.
+        evidence: the providers of evidence about machines: a table for each, ``[evidence.NAME]``.
+        detectors: custom kinds of findings: a table for each, ``[detectors.NAME]``.
     """
 
     bundle: BundleSettings
@@ -106,33 +106,33 @@ class _Generator(GenerateJsonSchema):
     """Makes the schema of a model, with its hints and descriptions, and without titles."""
 
     def model_schema(self, schema: Any) -> _Schema:
-        made = super().model_schema(schema)
+        result = super().model_schema(schema)
         model: type[BaseModel] = schema["cls"]
-        made.pop("title", None)
-        made["description"] = _plain((model.__doc__ or "").split("\n\n")[0])
+        result.pop("title", None)
+        result["description"] = _plain((model.__doc__ or "").split("\n\n")[0])
         descriptions = dict(_descriptions(model))
-        for name, key in made.get("properties", {}).items():
+        for name, key in result.get("properties", {}).items():
             if name in descriptions:
                 key["description"] = descriptions[name]
         hints = [hint for kind in model.__mro__ for hint in vars(kind).get("hints", ())]
         if hints:
-            made["allOf"] = hints
-        return made
+            result["allOf"] = hints
+        return result
 
     def default_schema(self, schema: Any) -> _Schema:
         """Leave out a default that is empty or a whole table."""
-        made = super().default_schema(schema)
-        if made.get("default") in (None, "", [], {}) or isinstance(made["default"], dict):
-            made.pop("default", None)
-        return made
+        result = super().default_schema(schema)
+        if result.get("default") in (None, "", [], {}) or isinstance(result["default"], dict):
+            result.pop("default", None)
+        return result
 
     def dict_schema(self, schema: Any) -> _Schema:
         """Reject names that do not match the pattern; pydantic's schema accepts them."""
-        made = super().dict_schema(schema)
-        if "patternProperties" in made:
-            ((pattern, below),) = made.pop("patternProperties").items()
-            made |= {"propertyNames": {"pattern": pattern}, "additionalProperties": below}
-        return made
+        result = super().dict_schema(schema)
+        if "patternProperties" in result:
+            ((pattern, below),) = result.pop("patternProperties").items()
+            result |= {"propertyNames": {"pattern": pattern}, "additionalProperties": below}
+        return result
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Return False: a title would repeat the name of the key."""
@@ -172,12 +172,12 @@ def schema_text(files: Files) -> str:
 def _schema(title: str, kind: Any, change: Callable[[_Schema], None] | None = None) -> _Schema:
     """Return the schema of a type, in draft 7."""
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
-    made = adapter.json_schema(
+    schema = adapter.json_schema(
         ref_template="#/definitions/{model}", schema_generator=_Generator, mode="validation"
     )
-    parts = made.pop("$defs", {})
-    made.pop("description", None)  # the title describes it
-    whole = {"$schema": _DRAFT, "title": title, **made, "definitions": parts}
+    parts = schema.pop("$defs", {})
+    schema.pop("description", None)  # the title describes it
+    whole = {"$schema": _DRAFT, "title": title, **schema, "definitions": parts}
     if change is not None:
         change(whole)
     return {name: _as_draft_7(below) for name, below in whole.items()}
@@ -220,7 +220,7 @@ def _settings() -> _Schema:
 
 def _inputs() -> _Schema:
     kinds = _one_of((kind.section for kind in SPECS.values()), "kind")
-    return _schema("What an input must be: inputs/NAME.yaml of a guardrail bundle", kinds)
+    return _schema("An input spec of a guardrail bundle: inputs/NAME.yaml", kinds)
 
 
 def _outputs() -> _Schema:
@@ -236,11 +236,11 @@ def _outputs() -> _Schema:
                 part["allOf"] = [*part.get("allOf", ()), *fitting]
 
     kinds = _one_of((kind.section for kind in SPECS.values()), "kind")
-    return _schema("What an output must be: outputs/NAME.yaml of a guardrail bundle", kinds, change)
+    return _schema("An output spec of a guardrail bundle: outputs/NAME.yaml", kinds, change)
 
 
 def _links() -> _Schema:
-    title = "Which templates become policies: links.yaml of a guardrail bundle"
+    title = "Template links of a guardrail bundle: links.yaml"
     return _schema(title, list[_Link] | None)
 
 
@@ -250,13 +250,13 @@ def _tests() -> _Schema:
     )["definitions"]
 
     def change(whole: _Schema) -> None:
-        given, asked, step, stated = (
+        given, test, step, stated = (
             {"$ref": f"#/definitions/{name}"}
             for name in ("Given", "PolicyTestSection", "StepSection", "PropertySection")
         )
         whole["definitions"] |= parts
         whole["properties"]["given"] |= {"anyOf": [given, {"type": "null"}]}
-        whole["properties"]["tests"]["items"] = asked
+        whole["properties"]["tests"]["items"] = test
         whole["properties"]["properties"]["items"] = stated
         steps = parts["PolicyTestSection"]["properties"]["steps"]
         next(form for form in steps["anyOf"] if form["type"] == "array")["items"] = step
@@ -267,7 +267,7 @@ def _tests() -> _Schema:
 
 
 def _request() -> _Schema:
-    kinds = question.RequestSection | authzen.Evaluation | authzen.Evaluations
+    kinds = request_document.RequestSection | authzen.Evaluation | authzen.Evaluations
     return _schema("A request for `guardrail decide` and `guardrail explain`", kinds)
 
 

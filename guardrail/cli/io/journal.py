@@ -1,6 +1,6 @@
-"""What the commands that read a journal share: arguments, keys, a progress bar, and damaged parts.
+"""Shared by the commands that read a journal: arguments, keys, a progress bar, damaged parts.
 
-No command changes a journal.
+These commands do not change a journal.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, whole: bar.update(task, completed=done, total=whole)
 
 
-#: Messages on damaged parts that are printed; further ones are counted.
+#: The most messages about damaged parts that are printed; others are counted.
 _LIMIT_MESSAGES: Final = 20
 
 

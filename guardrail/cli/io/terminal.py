@@ -1,4 +1,4 @@
-"""What every command prints with: results to standard output, errors and notes to standard error.
+"""Prints for every command: results to standard output, errors and notes to standard error.
 
 Control characters in a text are escaped, so that a bundle can't control the terminal.
 """
@@ -29,7 +29,7 @@ class OutputFormat(StrEnum):
         return "json" if self is OutputFormat.json else "text"
 
 
-#: The colours of a condition's value; ``None``: it is not evaluated.
+#: The colours of a condition's value; ``None`` if it is not evaluated.
 TRUTHS: Final = {"true": "green", "false": "red", "error": "yellow", None: None}
 
 FormatOption = Annotated[

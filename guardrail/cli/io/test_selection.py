@@ -46,32 +46,32 @@ def find_test(directory: Path, text: str) -> PolicyTestCase:
         raise stop(f"{directory} cannot be read: {reason}") from None
     place = _PLACE.fullmatch(text)
     if place is not None:
-        found = _at(directory, place[1], int(place[2]), cases)
+        matches = _at(directory, place[1], int(place[2]), cases)
     else:
-        found = [case for case in cases if case.name == text]
-    if len(found) > 1:
-        complain(f"guardrail: {len(found)} tests have this name. Choose one by its place:")
-        for case in found:
+        matches = [case for case in cases if case.name == text]
+    if len(matches) > 1:
+        complain(f"guardrail: {len(matches)} tests have this name. Choose one by its place:")
+        for case in matches:
             complain(f"  --test {case.place.file}:{case.place.line}")
-        raise stop("the test is ambiguous.")
-    if not found and place is not None:
+        raise stop("the name of the test is ambiguous. Use one of these options.")
+    if not matches and place is not None:
         raise stop(f"{text}: {_why_none(place[1], cases)}")
-    if not found:
+    if not matches:
         near = nearest(text, [case.name for case in cases])
         hint = f"Did you mean {near!r}?" if near else "Give its name, or FILE:LINE."
         raise stop(f"no test of {directory} has this name. {hint}")
-    (case,) = found
+    (case,) = matches
     if isinstance(case, InvalidTest):
         for fault in case.faults:
             complain(str(fault).lstrip())
-        raise stop("the test is not valid.")
+        raise stop("the test is not valid. Correct it.")
     return case
 
 
 def _at(
     directory: Path, file: str, line: int, cases: Sequence[PolicyTestCase | InvalidTest]
 ) -> list[PolicyTestCase | InvalidTest]:
-    """Return the test to which a line of a file belongs; none where it belongs to none."""
+    """Return the test to which a line of a file belongs, in a list; an empty list for no test."""
     above = [
         case
         for case in cases
@@ -110,6 +110,6 @@ def _belongs(directory: Path, case: PolicyTestCase | InvalidTest, line: int) -> 
 def _why_none(file: str, cases: Sequence[PolicyTestCase | InvalidTest]) -> str:
     files = list(dict.fromkeys(case.place.file for case in cases))
     if not any(_is_in(case, file) for case in cases):
-        hint = did_you_mean(file, files, f"There are: {', '.join(files) or 'none'}.")
+        hint = did_you_mean(file, files, f"The files are: {', '.join(files) or 'none'}.")
         return f"FILE:LINE names no file with tests. {hint}"
     return "no test is on this line. Give FILE:LINE of a line of a test, or its name."

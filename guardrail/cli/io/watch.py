@@ -19,7 +19,7 @@ from guardrail.bundle.watch import Watcher
 from guardrail.cli.io.terminal import remark
 from guardrail.runtime.flow import settle
 
-#: Seconds between two looks at the folder; short, since a person waits.
+#: The seconds between two checks of the folder; short, since a person waits.
 _INTERVAL_S: Final = 0.3
 
 
@@ -31,7 +31,7 @@ def rerun(directory: Path, run: Callable[[], None]) -> None:
     broken: list[Exception] = []
 
     def again() -> None:
-        Console().clear()  # of a terminal only
+        Console().clear()  # has an effect on a terminal only
         _, fault = settle(BlockingStep(run))
         if fault is not None and not isinstance(fault, typer.Exit):
             broken.append(fault)

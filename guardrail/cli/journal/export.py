@@ -1,7 +1,7 @@
 """``guardrail journal export``: sends a journal's calls to an OpenTelemetry collector.
 
-A signal ends it after the request that is under way. It sends only to the given address, and over
-plain http only to this machine, unless --unsafe-http allows more.
+A signal ends it after the current request. It sends only to the given address, and over plain http
+only to this machine, unless --unsafe-http allows other machines.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from guardrail.cli.io.journal import JournalArgument, KeyFileOption, UnreadParts
 from guardrail.cli.io.terminal import complain, say, stop
 from guardrail.cli.registry import Command
 
-#: RFC 9110 §5.6.2 and §5.5: a header's name, and its value.
+#: RFC 9110 §5.6.2 and §5.5: the name and the value of a header.
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 
@@ -73,8 +73,9 @@ def export(
 ) -> None:
     r"""Send a journal's calls to an OTLP collector, over HTTP.
 
-    Each call is sent at least once. A cursor file keeps what the collector has
-    acknowledged, and the next export goes on from there. Needs the extra `otlp`:
+    Each call is sent at least once. A cursor file stores the position up to which
+    the collector has acknowledged calls, and the next export continues there.
+    Needs the extra `otlp`:
 
       pip install 'guardrail-cedar[otlp]'
 
@@ -100,7 +101,7 @@ def export(
     unread = UnreadParts()
     if path.is_file():
         raise stop(
-            f"{path} is a file, and only a whole journal is exported. Give its folder: "
+            f"{path} is one segment, and only a whole journal can be exported. Give its folder: "
             f"{path.parent}"
         )
     try:
@@ -144,13 +145,16 @@ def _check(endpoint: str, *, unsafe_http: bool) -> None:
             "--header 'Authorization=Basic ...'."
         )
     if parts.scheme == "http" and not (is_loopback(host) or unsafe_http):
-        raise stop("--endpoint: plain http is readable on the way. Use https, or --unsafe-http.")
+        raise stop(
+            "--endpoint uses plain http, which others can read on the way. Use https, or add "
+            "--unsafe-http."
+        )
 
 
 def _header(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
-        raise stop("--header: expected NAME=VALUE, the name and the value as HTTP has them.")
+        raise stop("--header is not NAME=VALUE with a valid HTTP name and value. Correct it.")
     return name, value
 
 

@@ -23,7 +23,7 @@ _BUSIEST: Final = 20
 
 
 class ReportFormat(StrEnum):
-    """How the report is written."""
+    """The format of the report."""
 
     html = "html"
     text = "text"
@@ -159,14 +159,14 @@ def _print_totals(totals: Aggregates) -> None:
             say(title, color="green")
             for name, count in counted.most_common():
                 say(f"  {name:<40} {count:>12,}")
-    for title, found in (
+    for title, counts in (
         ("by policy", totals.by_policy()),
         ("by the caller's type", totals.by("principal_type")),
     ):
         say(title, color="green")
-        for name, bar in found.items():
+        for name, bar in counts.items():
             say(f"  {name:<40} {bar.total():>12,}")
-    say("how long it took (p50, p90, p99, max)", color="green")
+    say("durations (p50, p90, p99, max)", color="green")
     for stage, one in totals.durations.items():
         if one.count:
             took = [*map(one.percentile, (0.5, 0.9, 0.99)), one.longest_s]

@@ -33,7 +33,7 @@ _COLORS: Final = {
 }  # fmt: skip
 _UNITS_S: Final = {"min": 60, "s": 1, "h": 3600, "d": 86_400}
 _LIMIT_DIGITS: Final = 9
-#: Characters of a caller's name on a line: the id of a key, and the first ones of the pseudonym.
+#: The characters of a caller's name on a line: the id of the key and a part of the pseudonym.
 _NAME: Final = 20
 
 
@@ -72,7 +72,9 @@ def show(
     policy: Annotated[str, typer.Option(help="Calls that this policy decided.")] = "",
     principal: Annotated[
         str,
-        typer.Option(help="Calls of this caller, as the journal names it; a cut name: k1:4bf5…."),
+        typer.Option(
+            help="Calls of this caller, by its name in the journal, in full or shortened: k1:4bf5…."
+        ),
     ] = "",
     principal_type: Annotated[str, typer.Option(help="Calls of callers of this type.")] = "",
     resource: Annotated[str, typer.Option(help="Calls on the resource with this id.")] = "",
@@ -117,7 +119,7 @@ def show(
     if outcome and outcome not in OUTCOMES:
         raise stop(f"--outcome: expected one of {', '.join(OUTCOMES)}.")
     if follow and path.is_file():
-        raise stop("--follow needs the journal's folder, not a segment.")
+        raise stop("--follow can't read one segment. Give the journal's folder.")
     now = time.time()
     wanted = CallFilter(
         guard=guard, action=action, outcome=outcome, code=code, policy=policy, principal=principal,
@@ -141,19 +143,19 @@ def show(
             _follow(tail, wanted, is_json=is_json)
     except ConfigurationError as error:
         raise stop(error.message) from None
-    except BrokenPipeError:  # `| head` has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe, such as `| head`
         sys.stderr.close()
         return
     unread.end()
 
 
 def _chosen(
-    found: Iterable[JournalCall], wanted: CallFilter, last: int | None
+    calls: Iterable[JournalCall], wanted: CallFilter, last: int | None
 ) -> Iterator[JournalCall]:
     """Yield the calls that a filter takes, by time: all of them, or the last."""
-    fitting = (kept for kept in found if wanted.takes(kept.record))
+    fitting = (kept for kept in calls if wanted.takes(kept.record))
     if last is not None:
-        latest = heapq.nlargest(max(last, 1), fitting, key=_by_time)  # of 0 it would read none
+        latest = heapq.nlargest(max(last, 1), fitting, key=_by_time)  # with 0, nothing is read
         yield from reversed(latest[:last])
     else:
         yield from sorted(fitting, key=_by_time)
@@ -175,7 +177,7 @@ def _follow(tail: JournalTail, wanted: CallFilter, *, is_json: bool) -> None:
         color = _COLORS.get(kept.record.outcome, "")
         return Text.assemble(f"{at}  ", (outcome, color), f"  {rest}")
 
-    follow(tail, lambda found: _chosen(found, wanted, None), show)
+    follow(tail, lambda calls: _chosen(calls, wanted, None), show)
 
 
 def _write(kept: JournalCall, *, is_json: bool) -> None:
@@ -222,7 +224,7 @@ def line(record: Record) -> tuple[str, str, str]:
 
 
 def _quoted_name(kind: str, id: str, limit: int | None = None) -> str:
-    """Return the type and the id of a caller or a thing; the ellipsis of a cut one is outside."""
+    """Return the type and the quoted id of an entity; an ellipsis marks a cut id."""
     if not kind and not id:
         return ""
     cut = "…" if limit is not None and len(id) > limit else ""
@@ -230,7 +232,7 @@ def _quoted_name(kind: str, id: str, limit: int | None = None) -> str:
 
 
 def _time(at: float) -> str:
-    """Return a time to the millisecond; as many dashes where a journal has none."""
+    """Return a time to the millisecond, or dashes if the time is unknown."""
     from guardrail.audit.report.time_buckets import is_time
 
     if not is_time(at):

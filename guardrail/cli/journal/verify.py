@@ -20,7 +20,7 @@ from guardrail.cli.io.terminal import (
 )
 from guardrail.cli.registry import Command
 
-#: Bytes of a public key's file, and of one with checkpoints.
+#: The most bytes of the file of a public key, and of a file of checkpoints.
 _LIMIT_KEY: Final = 64 * 1024
 _LIMIT_CHECKPOINTS: Final = 2**30
 
@@ -48,11 +48,11 @@ def verify(
     key_file: KeyFileOption = None,
     format: FormatOption = OutputFormat.text,
 ) -> None:
-    """Verify that a journal is as it was written.
+    """Verify that a journal is unchanged since it was written.
 
-    Checks the hash chain and parses every entry; each damaged byte is located. Of
-    encrypted entries only the hashes are checked, unless --key-file names their
-    keys.
+    Checks the hash chain, parses every entry and locates each damaged byte.
+    Encrypted entries are parsed only with --key-file; without it, only their hashes
+    are checked.
 
     Exit codes:
 

@@ -1,8 +1,8 @@
-"""The command's start, installed as ``guardrail_cedar``: a top-level package of its own.
+"""The entry point of the command, installed as the separate top-level package ``guardrail_cedar``.
 
-Other distributions ship a package ``guardrail`` too. Installed over ours, they replace its files,
-and removing them removes ours. This package is separate, imports ``guardrail`` as late as possible,
-and says what is wrong when that fails. `guardrail.cli.commands.doctor` makes the same check.
+Other distributions also ship a package ``guardrail``. If one is installed over ours, it replaces
+our files, and its removal removes them. This package imports ``guardrail`` as late as possible, and
+reports the cause if the import fails. `guardrail.cli.commands.doctor` makes the same check.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution,
 from typing import Final
 
 OURS: Final = "guardrail-cedar"
-#: What `doctor` calls this check.
+#: The name of this check in `doctor`.
 CHECK: Final = "package: guardrail"
 _PACKAGE: Final = "guardrail"
 #: Characters of an import's error that are shown.
@@ -30,9 +30,9 @@ def other_owners() -> list[str]:
 
 
 def damaged_files() -> list[str]:
-    """Return which files of ours are missing, or are not as they were installed.
+    """Return our files that are missing or changed since the installation.
 
-    An editable install lists none: its files are those of the checkout.
+    An editable install has none: its files are those of the checkout.
     """
     try:
         files = distribution(OURS).files or []
@@ -47,16 +47,16 @@ def damaged_files() -> list[str]:
         except OSError:
             damaged.append(str(file))
             continue
-        found = base64.urlsafe_b64encode(hashlib.new(file.hash.mode, raw).digest())
-        if found.rstrip(b"=").decode("ascii") != file.hash.value:
+        digest = base64.urlsafe_b64encode(hashlib.new(file.hash.mode, raw).digest())
+        if digest.rstrip(b"=").decode("ascii") != file.hash.value:
             damaged.append(str(file))
     return damaged
 
 
 def damage() -> tuple[str, str]:
-    """Return what is wrong with the files of ``guardrail``, and what to do about it.
+    """Return the problem with the files of ``guardrail``, and its remedy.
 
-    Both are empty if all files are ours and as they were installed.
+    Both are empty if all files are ours and unchanged.
     """
     others, damaged = other_owners(), damaged_files()
     reinstall = f"pip install --force-reinstall --no-deps {OURS}"
@@ -77,7 +77,7 @@ def damage() -> tuple[str, str]:
 def main() -> None:
     """Run the command line, or say why ``guardrail`` can't be imported and exit with 1."""
     try:
-        from guardrail import Guard  # noqa: F401  absent where `guardrail/__init__.py` is not ours
+        from guardrail import Guard  # noqa: F401  absent if `guardrail/__init__.py` is not ours
         from guardrail.cli import main as run
     except Exception as error:  # noqa: BLE001  foreign code may raise anything
         cause = f"{type(error).__name__}: {error}"[:_LIMIT_CAUSE]
@@ -95,10 +95,10 @@ def main() -> None:
     raise SystemExit(1)
 
 
-def _name(found: Distribution) -> str:
-    """Return a distribution's name as package indexes compare it."""
-    return (found.metadata["Name"] or "").lower().replace("_", "-").replace(".", "-")
+def _name(dist: Distribution) -> str:
+    """Return the normalized name of a distribution."""
+    return (dist.metadata["Name"] or "").lower().replace("_", "-").replace(".", "-")
 
 
-def _ships(found: Distribution) -> bool:
-    return any(file.parts[:1] == (_PACKAGE,) for file in found.files or ())
+def _ships(dist: Distribution) -> bool:
+    return any(file.parts[:1] == (_PACKAGE,) for file in dist.files or ())

@@ -14,7 +14,7 @@ def predict(house: dict[str, float]) -> dict[str, float]:
     return {"price": 48.351 + 2.7183 * house["area_m2"] - 0.3142 * house["age_years"]}
 
 
-# A service would say `guard.acting_as(token=...)`; here the application vouches for callers.
+# A service would use `guard.acting_as(token=...)`; here the application vouches for callers.
 agent = Principal("User", "anna", parents=[Entity("Role", "agent")])
 guest = Principal("User", "gus", parents=[Entity("Role", "guest")])
 stranger = Principal("User", "sam")
@@ -31,10 +31,10 @@ calls = [
 def main() -> None:
     """Make the four calls and print how each one ends."""
     print(f"{guard.name} {guard.version}, revision {guard.revision[:12]}\n")
-    for who, principal, asked in calls:
+    for who, principal, features in calls:
         try:
             with guard.acting_as(principal):
-                outcome = f"allowed  {predict(asked)}"
+                outcome = f"allowed  {predict(features)}"
         except Denied as denial:
             place = f" at {denial.path}" if denial.path else ""
             outcome = f"denied   {denial.code}{place}"

@@ -1,7 +1,7 @@
-"""The layer that cuts what a kind with code of its own finds, of whole texts and of streams.
+"""The layer that cuts the findings of a kind with its own code, in whole texts and in streams.
 
-A `ModelLayer` passes text on when all that decides about it is there. `KnownFindings` lets the
-kinds look at the texts of a whole output in batches, before the first one is cut.
+A `ModelLayer` returns text when all the text that decides about it has arrived. `KnownFindings`
+lets the kinds read the texts of a whole output in batches, before the first one is cut.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ Spans = list[tuple[int, int]]
 
 
 class KnownFindings:
-    """What kinds have found in texts, by kind and text. For one output, and one thread.
+    """The findings of kinds in texts, by kind and text. For one output, and one thread.
 
-    Texts are collected first, while no kind is called and none of them is cut; `search` then has
-    each kind look at all of its texts, in batches. A text that was not collected is searched when
-    it comes.
+    Texts are collected first, while no kind is called and none of them is cut; then `search` calls
+    each kind with all of its texts, in batches. A text that was not collected is searched when it
+    is needed.
     """
 
     __slots__ = ("_found", "_waiting", "is_collecting")
@@ -30,7 +30,7 @@ class KnownFindings:
         self.is_collecting = True
 
     def spans(self, kind: ModelKind, text: str, limit: int) -> Spans:
-        """Return what a kind finds in a text; nothing while texts are collected."""
+        """Return the findings of a kind in a text; none while texts are collected."""
         if self.is_collecting:
             self._waiting.setdefault(kind.name, (kind, {}))[1][text] = None
             return []
@@ -40,25 +40,26 @@ class KnownFindings:
     def search(self, limit: int) -> None:
         """Search the texts that were collected."""
         for kind, texts in self._waiting.values():
-            asked = list(texts)
-            for text, spans in zip(asked, kind.find(asked, limit), strict=True):
+            ordered = list(texts)
+            for text, spans in zip(ordered, kind.find(ordered, limit), strict=True):
                 self._found[kind.name, text] = spans
         self._waiting = {}
         self.is_collecting = False
 
 
 class ModelLayer:
-    """Cuts what one kind finds.
+    """Cuts the findings of one kind.
 
-    In a stream, a character is decided when `ModelKind.held_chars` characters follow it: a finding
-    has no more of them, with all that it depends on. As many before it are kept for the kind to
-    read. The kind is called when at least as many again have come, and at the end.
+    In a stream, a character is decided when `ModelKind.held_chars` characters follow it, because a
+    finding and the text that it depends on are no longer than that. As many characters before it
+    are kept for the kind to read. The kind is called when at least as many again have arrived, and
+    at the end.
 
     Arguments:
-        kind: what to cut.
-        marks: what stands where something was cut.
+        kind: the kind to cut.
+        marks: the replacements.
         limit: how many findings one text may have.
-        known: what was found already.
+        known: the findings that are known already.
     """
 
     __slots__ = (
@@ -73,17 +74,17 @@ class ModelLayer:
         self._limit = limit
         self._known = known
         self._text = ""
-        self._done = 0  # up to where the text has left, or was cut
+        self._done = 0  # the place up to which the text was returned or cut
         self.count = 0
         self.kinds: dict[str, int] = {}
         self.delay_chars = 2 * (kind.held_chars or 0)
 
     def feed(self, chunk: str, *, final: bool) -> str:
-        """Take the next piece, and return what is decided of all so far."""
+        """Add the next piece, and return the text that is decided now."""
         self._text += chunk
         held = 0 if final else self._kind.held_chars
         if held is None:
-            return ""  # the whole text decides
+            return ""  # only the whole text decides
         if not final and len(self._text) - self._done < 2 * held:
             return ""
         text = self._text
@@ -128,7 +129,7 @@ class ModelLayer:
 
 
 def _whole_clusters(text: str, start: int, end: int) -> tuple[int, int]:
-    """Return a place that begins and ends where characters do that a reader sees (UAX #29)."""
+    """Return a place that begins and ends at grapheme clusters (UAX #29)."""
     while start > 0 and prepends(text[start - 1]):
         start -= 1
     while end < len(text) and extends(text[end]):

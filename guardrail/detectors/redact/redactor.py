@@ -1,10 +1,10 @@
-"""Cuts findings out of texts: `Redactor` for whole texts, `StreamRedactor` for texts in pieces.
+"""Cut findings out of texts: `Redactor` for whole texts, `StreamRedactor` for texts in pieces.
 
-Both have the same layers in the same order: first invisible characters, which may split everything
-else; then the bundle's own patterns and credentials; then what has a format; then phrases; then
-payloads; then words; and last what the application's own code finds. Each layer reads what the one
-before it left. No pattern layer can make an earlier one find anything new, so a text that was
-redacted stays as it is. A character leaves only when it is decided.
+Both have the same layers in the same order: first invisible characters, which may split all other
+findings; then the bundle's own patterns and credentials; then formats; then phrases; then payloads;
+then words; and last the findings of the application's own code. Each layer reads the result of the
+one before. No pattern layer can create a finding for an earlier one, so a redacted text is not
+changed again. A character is returned only when it is decided.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from guardrail.detectors.scan.re2_patterns import LIMIT_MATCH
 from guardrail.detectors.scan.scanner import BY_FORMAT, INVISIBLE, PHRASES, WORDS, Scanner
 from guardrail.detectors.scan.view import FoldCache
 
-#: How many characters of the plain view the scan for formats may hold back.
+#: The most characters of the plain view that the scan for formats holds back.
 _LIMIT_FORMAT: int = 1320
 
 
@@ -40,14 +40,14 @@ class Redactor:
 
     Arguments:
         kinds: names of kinds and groups.
-        style: ``label`` leaves ``[email]``; ``hash`` leaves ``[email:1a2b3c4d]``, equal for
-            equal values under one key; ``drop`` leaves ``…``, so that what closes up over a cut
-            forms nothing new. Invisible characters leave no mark in any style.
+        style: ``label`` leaves ``[email]``; ``hash`` leaves ``[email:1a2b3c4d]``, equal for equal
+            values under one key; ``drop`` leaves ``…``, so that the text around a cut forms no new
+            finding. Invisible characters leave no mark in any style.
         key: for ``hash``: 16 to 64 secret bytes.
-        limit: how many places of a text may be looked at closely: see `Scanner`.
-        own: kinds of your own, which ``kinds`` may name.
+        limit: how many findings and possible findings a text may have: see `Scanner`.
+        own: custom kinds, which ``kinds`` may name.
 
-    Raises `ValueError` for an unknown kind or style, or a key that does not fit.
+    Raises `ValueError` for an unknown kind or style, or an invalid key.
 
     >>> Redactor(["email"]).redact("Write to ada@example.org.")
     ('Write to [email].', 1)
@@ -70,7 +70,7 @@ class Redactor:
         self._wanted = frozenset(self.kinds)
 
     def redact(self, text: str) -> tuple[str, int]:
-        """Return a text without what was found in it, and how many cuts were made.
+        """Return a text without its findings, and how many cuts were made.
 
         Raises `TooManyFindings`.
         """
@@ -79,22 +79,22 @@ class Redactor:
 
     @property
     def whole_text_kinds(self) -> tuple[str, ...]:
-        """The kinds that need a whole text: no stream can be cut for them."""
+        """The kinds that can be found only in whole texts, and not in streams."""
         return tuple(model.name for model in self._scanner.models if model.held_chars is None)
 
     def cut(self, text: str, known: KnownFindings | None = None) -> tuple[str, dict[str, int]]:
-        """Return a text without what was found in it, and how many cuts were made, by kind.
+        """Return a text without its findings, and how many cuts were made, by kind.
 
         Arguments:
             text: the text.
-            known: what kinds with code of their own have found already, of many texts at once.
+            known: the known findings of kinds with their own code, in many texts at once.
 
-        Raises `TooManyFindings`, and `DetectorFailed` where a kind with code of its own fails.
+        Raises `TooManyFindings`, and `DetectorFailed` if a kind with its own code fails.
         """
         cuts: dict[str, int] = {}
         for layer in self.layers(known):
             text = layer.feed(text, final=True)
-            cuts |= layer.kinds  # no two layers have a kind in common
+            cuts |= layer.kinds  # no kind is in two layers
         return text, cuts
 
     def layers(self, known: KnownFindings | None = None) -> list[Layer]:
@@ -125,17 +125,17 @@ class Redactor:
 
 
 class StreamRedactor:
-    """Redacts one text that comes in pieces; the pieces it gives make what `redact` gives.
+    """Redacts one text in pieces; the results together equal that of `Redactor.redact`.
 
-    It holds back the word that is being written and a number before it, seldom more; at most
-    `delay_chars` characters that a reader sees, each with at most 30 invisible ones. A kind
-    without a greatest length, such as a private key without an end, is cut from its beginning
-    to its end, or to the end of the text. One stream is for one text, and one thread.
+    It holds back the word that is being written and a number before it, seldom more: at most
+    `delay_chars` visible characters, each with at most 30 invisible ones. A finding without a
+    maximum length, such as a private key without an end, is cut from its start to its end, or to
+    the end of the text. One stream is for one text, and one thread.
 
     Arguments:
-        redactor: what to cut, and what to leave in its place.
+        redactor: the kinds to cut, and their replacements.
 
-    Raises `ValueError` where a kind needs the whole text (`Redactor.whole_text_kinds`).
+    Raises `ValueError` if a kind needs the whole text (`Redactor.whole_text_kinds`).
     """
 
     __slots__ = ("_is_closed", "_layers")
@@ -163,15 +163,15 @@ class StreamRedactor:
         return {kind: count for layer in self._layers for kind, count in layer.kinds.items()}
 
     def feed(self, chunk: str) -> str:
-        """Take the next piece, which may be empty, and return what is decided of all so far.
+        """Add the next piece, which may be empty, and return the text that is decided now.
 
-        Raises `ValueError` when the stream is closed, and `TooManyFindings` where all that came
-        has too many; then nothing more may be fed.
+        Raises `ValueError` if the stream is closed, and `TooManyFindings` if the text so far has
+        too many; then nothing more may be fed.
         """
         return self._pass_on(chunk, final=False)
 
     def close(self) -> str:
-        """Return the rest. Raises `ValueError` when the stream is closed already."""
+        """Return the rest of the text. Raises `ValueError` if the stream is closed already."""
         rest = self._pass_on("", final=True)
         self._is_closed = True
         return rest

@@ -1,8 +1,8 @@
-"""What stands in the text where something was cut: the styles ``label``, ``hash`` and ``drop``.
+"""The replacements of findings: the styles ``label``, ``hash`` and ``drop``.
 
-A mark begins and ends with a sign that joins nothing, so that it neither makes nor hides a finding:
-the text on both sides of a cut cannot form a new match. The style ``hash`` needs a key, because
-anyone could reverse a hash without a key by trying values.
+A mark begins and ends with a character that joins nothing, so that it neither makes nor hides a
+finding: the text on both sides of a cut can't form a new match. The style ``hash`` needs a key,
+because anyone could reverse a hash without a key by trying values.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 Style = Literal["label", "hash", "drop"]
 
-#: What is left in the style ``drop``: folded, it is one foreign character.
+#: The mark in the style ``drop``; in the plain view it is one foreign character.
 DROPPED: Final = "…"
 #: The least and the most bytes of a key (RFC 7693: at most 64).
 LEAST_KEY: Final = 16
@@ -21,7 +21,7 @@ LIMIT_KEY: Final = 64
 
 _SAME: Final = bytes(range(256))
 _UPPER: Final = _SAME.upper()
-#: By kind: how its folded text is brought to one form, and which signs do not count.
+#: By kind: how its plain text is normalised, and which characters are ignored.
 _FORMS: Final = {
     "email": (_SAME.lower(), b""),
     "phone": (_SAME, b" -./()"),
@@ -39,10 +39,10 @@ class Marks:
     """Makes marks in one style.
 
     Arguments:
-        style: ``label`` names the kind, ``hash`` adds a keyed digest, ``drop`` only closes.
+        style: ``label`` names the kind, ``hash`` adds a keyed digest, ``drop`` leaves only ``…``.
         key: for ``hash``: 16 to 64 secret bytes.
 
-    Raises `ValueError` for another style, and for a key that is too short or too long.
+    Raises `ValueError` for an unknown style, and for a key that is too short or too long.
     """
 
     __slots__ = ("_key", "style")
@@ -56,7 +56,7 @@ class Marks:
         self._key = key
 
     def of(self, kind: str, plain: bytes) -> str:
-        """Return the mark for a finding, given its folded text."""
+        """Return the mark for a finding, from its plain text."""
         if self.style == "label":
             return f"[{kind}]"
         if self.style == "drop":
@@ -66,12 +66,12 @@ class Marks:
         return digest.mark()
 
     def begin(self, kind: str) -> Digest:
-        """Return the digest of a finding whose text comes in pieces."""
+        """Return a digest for a finding whose text comes in pieces."""
         return Digest(kind, self._key)
 
 
 class Digest:
-    """The keyed digest of what was cut, in one form: equal values get equal marks."""
+    """The keyed digest of a normalised finding: equal values get equal marks."""
 
     __slots__ = ("_form", "_hash", "_kind")
 
@@ -81,7 +81,7 @@ class Digest:
         self._form = _FORMS.get(kind, (_SAME, b""))
 
     def add(self, plain: bytes) -> None:
-        """Take the next piece of its folded text."""
+        """Add the next piece of its plain text."""
         self._hash.update(plain.translate(*self._form))
 
     def mark(self) -> str:

@@ -1,9 +1,9 @@
-"""Layers that cut findings out of a text in pieces: each takes pieces and returns what is decided.
+"""Layers that cut findings out of a text in pieces; each adds a piece and returns the decided text.
 
-A `FoldedLayer` cuts what a `Finder` finds in the plain view of a text; an `InvisibleLayer` drops
-invisible characters. A layer decides something only when no text that may follow can change it, so
-a whole text and the same text in pieces have the same result. A character of a finding never
-leaves. What is held back is bounded.
+A `FoldedLayer` cuts the findings of a `Finder` in the plain view of a text; an `InvisibleLayer`
+removes invisible characters. A layer decides about text only when no later text can change the
+result, so a whole text and the same text in pieces have the same result. A character of a finding
+is never returned. The text that is held back is bounded.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from guardrail.detectors.scan.scan_state import ScanState
 from guardrail.detectors.scan.scanner_core import ScannerCore
 from guardrail.detectors.scan.view import Finder, FinderResult, FoldCache, Span, TextView
 
-#: So many bytes of plain view before what is not decided are kept: no rule reads back further.
+#: How many bytes of plain view are kept before the undecided text: no rule reads back further.
 _CONTEXT: Final = 96
 
 
 class Layer(Protocol):
-    """What goes through a text once."""
+    """One pass over a text."""
 
     count: int
     kinds: dict[str, int]
     delay_chars: int
 
     def feed(self, chunk: str, *, final: bool) -> str:
-        """Take the next piece, and return what is decided of all so far."""
+        """Add the next piece, and return the text that is decided now."""
         ...
 
 
 class FoldedLayer:
-    """Cuts what is found in the plain view of a text.
+    """Cuts the findings in the plain view of a text.
 
     Arguments:
-        folding: what folds.
-        marks: what stands where something was cut.
+        folding: makes the plain view.
+        marks: the replacements.
         look: see `Finder`.
         delay_chars: how many characters of the plain view may be held back.
         limit: how many findings one text may have.
@@ -72,7 +72,7 @@ class FoldedLayer:
         self.delay_chars = delay_chars
 
     def feed(self, chunk: str, *, final: bool) -> str:
-        """Take the next piece, and return what is decided of all so far."""
+        """Add the next piece, and return the text that is decided now."""
         view = TextView(self._folding, self._text + chunk, self._lead)
         plain = bytes(view.data) if self._marks.style == "hash" else b""
         out: list[str] = []
@@ -105,7 +105,7 @@ class FoldedLayer:
         return "".join(out)
 
     def _close(self, view: TextView, plain: bytes, out: list[str], *, final: bool) -> bool:
-        """Go on within what is open; return whether its end was found."""
+        """Continue an open finding; return whether its end was found."""
         end = self._look.ending(view, self._closer, self._resume, final)
         if end < 0 and not final:
             self._resume = max(self._resume, view.size - BACK.get(self._closer, 1))
@@ -122,7 +122,7 @@ class FoldedLayer:
         return True
 
     def _swallow(self, view: TextView, plain: bytes) -> None:
-        """Drop what is certainly of something open."""
+        """Drop the text that certainly belongs to an open finding."""
         if self._digest is not None:
             self._digest.add(plain[self._hashed : self._resume])
             self._hashed = self._resume
@@ -148,7 +148,7 @@ class FoldedLayer:
 
 
 class FormatFinder:
-    """Finds what has a format."""
+    """Finds the kinds with a format."""
 
     __slots__ = ("_core",)
 
@@ -156,7 +156,7 @@ class FormatFinder:
         self._core = core
 
     def __call__(self, view: TextView, cursor: int, floor: int, final: bool) -> FinderResult:
-        """Look from a cursor on; before the floor all is cut."""
+        """Search from a cursor on; everything before the floor is cut."""
         core = self._core
         state = ScanState(core.setup, view.data, final, False)
         if floor > PAD:
@@ -168,16 +168,16 @@ class FormatFinder:
         return FinderResult(found, at, limit, state.closer, state.inner)
 
     def ending(self, view: TextView, closer: int, at: int, final: bool) -> int:
-        """Return where what is open ends, or -1."""
+        """Return the end of an open finding, or -1."""
         state = ScanState(self._core.setup, view.data, final, False)
         return self._core.end_of_open(state, closer, at)
 
 
 class PatternFinder:
-    """Looks for one kind by its own pattern: see `custom_kinds.Search`. For one text.
+    """Finds one kind by its own pattern: see `custom_kinds.Search`. For one text.
 
     Arguments:
-        kind: what to look for.
+        kind: the kind.
         limit: how many findings the text may have.
     """
 
@@ -194,12 +194,12 @@ class PatternFinder:
         return FinderResult(found, at + PAD, at + PAD)
 
     def ending(self, view: TextView, closer: int, at: int, final: bool) -> int:  # noqa: ARG002
-        """Return -1: nothing is open, for what may go on is held back whole."""
+        """Return -1: nothing is open, because a possible match is held back in full."""
         return -1
 
 
 class PhraseFinder:
-    """Looks for one pattern of `re2_patterns`, and finds no more than a limit."""
+    """Finds one pattern of `re2_patterns`, up to a limit of findings."""
 
     __slots__ = ("_kind", "_limit")
 
@@ -229,13 +229,13 @@ class PhraseFinder:
 
 
 class InvisibleLayer:
-    """Drops invisible characters, in every style: a mark would split words for the reader.
+    """Removes invisible characters, in every style: a mark would split words for the reader.
 
     Each character counts as one cut.
 
     Arguments:
-        wanted: the kinds to drop.
-        signs: what finds them.
+        wanted: the kinds to remove.
+        signs: finds them.
         limit: how many runs of them one text may have.
     """
 
@@ -252,7 +252,7 @@ class InvisibleLayer:
         self.delay_chars = tricks.LIMIT_FLAG
 
     def feed(self, chunk: str, *, final: bool) -> str:
-        """Take the next piece, and return what is decided of all so far."""
+        """Add the next piece, and return the text that is decided now."""
         text = self._text + chunk
         if not text or text.isascii():
             self._text = ""

@@ -20,12 +20,12 @@ _IBAN: Final = 3
 #: RFC 5321, section 4.5.3.1.
 _LIMIT_LOCAL: Final = 64
 _LIMIT_DOMAIN: Final = 254
-#: What ends a file's name is no top-level domain: ``icon@2x.png``.
+#: File name extensions are not top-level domains: ``icon@2x.png``.
 _FILES: Final = frozenset(
     (b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"css", b"js", b"html", b"json", b"pdf")
 )
 
-#: How a top-level domain begins that stands for one in another script (RFC 5890).
+#: The prefix of a top-level domain in another script (RFC 5890).
 _ACE: Final = (b"xn--", b"XN--")
 
 
@@ -38,12 +38,12 @@ class AddressRules:
         self._cards = cards
 
     def email(self, state: ScanState, at: int) -> int:
-        """Judge the address around an ``@`` (RFC 5321 without quoted local parts)."""
+        """Check the address around an ``@`` (RFC 5321 without quoted local parts)."""
         text = state.text
         start = at
         while at - start < _LIMIT_LOCAL and state.is_local[text[start - 1]]:
             start -= 1
-        # where it is too long, what may be one begins at a word
+        # if it is too long, a possible address begins at a word
         while start < at and (
             state.is_word[text[start - 1]]
             or not state.is_word[text[start]]
@@ -56,7 +56,7 @@ class AddressRules:
         return state.accept(_EMAIL, start, end) if end else 0
 
     def _domain(self, state: ScanState, at: int) -> int:
-        """Return the end of the longest domain at a place that has a top-level one, or 0."""
+        """Return the end of the longest domain at a place with a top-level domain, or 0."""
         text = state.text
         end = 0
         label = spot = at
@@ -94,7 +94,7 @@ class AddressRules:
         return 0 if bytes(state.data[label:end]).lower() in _FILES else end
 
     def ipv6(self, state: ScanState, at: int) -> int:  # noqa: PLR0912 (one grammar, read once)
-        """Judge the address whose first colon stands at a place (RFC 4291, section 2.2)."""
+        """Check the address whose first colon stands at a place (RFC 4291, section 2.2)."""
         text = state.text
         start = at
         while at - start <= 4 and state.is_hex[text[start - 1]]:
@@ -150,16 +150,16 @@ class AddressRules:
         return state.accept(_IPV6, start, self._zone(state, spot))
 
     def _may_stand_beside(self, state: ScanState, char: int, bracket: int) -> bool:
-        """Return whether a colon of an address may stand beside a character.
+        """Return whether a colon of an address may be next to a character.
 
-        Nothing may that can stand where something was cut: it would be another sign before. So the
-        bracket may not that a mark begins or ends with on that side.
+        Characters that can result from a cut are not allowed, because another character was there
+        before. So the bracket at which a mark begins or ends is not allowed on that side.
         """
         beside = char in (ord(":"), bracket, 1)
         return not (beside or state.is_word[char] or char > 127)
 
     def _is_group(self, state: ScanState, at: int, most: int) -> bool:
-        """Return whether another group of an address, or no group, goes before a colon or dash."""
+        """Return whether another group of an address, or no group, precedes a colon or dash."""
         text = state.text
         start = at
         while at - start <= most and state.is_hex[text[start - 1]]:
@@ -203,7 +203,7 @@ class AddressRules:
         return spot
 
     def mac(self, state: ScanState, at: int) -> int:
-        """Judge the hardware address (EUI-48 or EUI-64) whose first group starts at a place."""
+        """Check the hardware address (EUI-48 or EUI-64) whose first group starts at a place."""
         text = state.text
         if state.is_word[text[at - 1]] or state.is_joined(at):
             return 0
@@ -234,7 +234,7 @@ class AddressRules:
         return state.accept(_MAC, at, end)
 
     def _has_group(self, state: ScanState, at: int) -> bool:
-        """Return whether a further group of four stands at a place, which is no bank account."""
+        """Return whether another group of four is at a place, unless it is a bank account."""
         text = state.text
         end = at
         while end - at <= 4 and state.is_hex[text[end]]:
@@ -243,7 +243,7 @@ class AddressRules:
         return 0 < end - at <= 4 and not state.is_word[text[end]] and not is_account
 
     def iban(self, state: ScanState, at: int) -> int:
-        """Judge the account number whose check digits start at a place (ISO 13616)."""
+        """Check the account number whose check digits start at a place (ISO 13616)."""
         text = state.text
         start = at - 2
         country = state.countries[text[start] << 8 | text[start + 1]]
@@ -272,14 +272,15 @@ class AddressRules:
                 rest = _remainder(rest, char)
             spot += 1
             place += 1
-        if state.is_digit[text[spot]]:  # a letter may be of the bank's code (BIC) behind it
+        if state.is_digit[text[spot]]:  # a letter may belong to the bank's code (BIC) after it
             return 0
-        # the country and the check digits go last: two letters are four digits, so six in all
+        # the country and the check digits are moved to the end: two letters are four digits, so six
+        # in all
         return state.accept(_IBAN, start, spot) if (rest * 1000000 + head) % 97 == 1 else 0
 
 
 def _remainder(value: int, char: int) -> int:
-    """Return a number with one more letter or digit behind it, modulo 97 (ISO 7064)."""
+    """Return a number with one more letter or digit at its end, modulo 97 (ISO 7064)."""
     if char >= ord("A"):
         return (value * 100 + char - 55) % 97
     return (value * 10 + char - 48) % 97

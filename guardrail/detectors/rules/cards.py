@@ -2,7 +2,7 @@
 
 `CardRules` finds card numbers (ISO/IEC 7812): in one run of digits, in groups, or digit by digit.
 The rules for other numbers use it to decide whether a number may end at a place, since a card
-number in groups is found whatever stands before it.
+number in groups is found whatever precedes it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CARD: Final = 2
 
 #: The most digits of one run that are read.
 _LIMIT_DIGITS: Final = 20
-#: Words that name a card; one may stand before a number.
+#: Words that name a card; one may precede a number.
 _CARD_WORDS: Final = (b"maestro", b"card", b"karte", b"carte", b"tarjeta", b"carta", b"kaart")
 
 
@@ -29,7 +29,7 @@ class CardRules:
         self._context = context
 
     def has_fraction(self, state: ScanState, at: int, end: int) -> bool:
-        """Return whether a fraction follows a run of digits: behind a point, or a decimal comma."""
+        """Return whether a fraction follows a run of digits, after a point or a decimal comma."""
         text = state.text
         if text[end] == ord(".") and text[at] != ord("+"):
             return self.blocks(state, end + 1)
@@ -49,9 +49,9 @@ class CardRules:
         return not state.is_word[state.text[end]] and not self.blocks(state, end + 1)
 
     def blocks(self, state: ScanState, at: int) -> bool:
-        """Return whether what a sign joins at a place forbids that a number ends before it.
+        """Return whether text that a sign joins at a place forbids a number to end before it.
 
-        A card in groups does not: it is found whatever stands before it.
+        A card in groups does not: it is found whatever precedes it.
         """
         return state.is_joined(at) and not (state.wanted[_CARD] and self.card(state, at, True) > 0)
 
@@ -61,7 +61,7 @@ class CardRules:
         Arguments:
             state: the scan.
             at: where a run of digits begins.
-            joined: a number goes before it, so that only the groups of cards are looked for.
+            joined: whether a number precedes it, so that only cards in groups are searched for.
         """
         text = state.text
         first = state.count_digits(at, _LIMIT_DIGITS)
@@ -81,8 +81,8 @@ class CardRules:
     def _in_groups(self, state: ScanState, at: int) -> int:
         """Return where a card number in groups ends: fours, 4-6-5 or 4-6-4, some run together.
 
-        One sign parts them, or spaces; once it may be the end of a line, and all may stand below
-        each other. Of a column of numbers nothing is taken for a card.
+        They are separated by one sign or by spaces; one separator may be the end of a line, and all
+        groups may be on lines of their own. A column of numbers is not a card.
         """
         spot, count, sign, lines, end = at, 0, 0, 0, 0
         while True:
@@ -115,14 +115,14 @@ class CardRules:
         return end
 
     def _sign_between(self, state: ScanState, at: int, end: int) -> int:
-        """Return what parts two groups: a line's end, a space, or another sign."""
+        """Return the separator of two groups: a line's end, a space, or another sign."""
         for place in range(at, end):
             if state.text[place] == ord("\n"):
                 return ord("\n")
         return state.text[at]
 
     def _is_in_column(self, state: ScanState, at: int, end: int) -> bool:
-        """Return whether lines of numbers stand before a place, or behind the end of another."""
+        """Return whether lines of numbers precede a place, or follow the end of a number."""
         text = state.text
         if text[at - 1] == ord("\n") and state.is_digit[text[at - 2]]:
             return True
@@ -130,7 +130,7 @@ class CardRules:
         return text[spot] == ord("\n") and state.count_digits(spot + 1, 4) == 4
 
     def _digit_by_digit(self, state: ScanState, at: int, sign: int) -> int:
-        """Return where a card number ends whose digits stand one by one."""
+        """Return the end of a card number whose digits are separated."""
         text = state.text
         before = text[at - 3]
         is_part = state.is_glue[before] or (before == ord("-") and sign != ord("-"))
@@ -145,7 +145,7 @@ class CardRules:
         return self._checked_end(state, at, spot + 1) if 13 <= count <= 19 else 0
 
     def _checked_end(self, state: ScanState, start: int, end: int) -> int:
-        """Return a place where a card number would end, if what stands before it is one."""
+        """Return the end of a card number that starts at a place, or 0 if it is not one."""
         text = state.text
         if state.is_word[text[end]] and not self._is_word(state, end):
             return 0
@@ -175,7 +175,10 @@ class CardRules:
         return end if _is_issued(head, count) else 0
 
     def _is_word(self, state: ScanState, at: int) -> bool:
-        """Return whether letters of a word follow at a place: no hexadecimals, no mail address."""
+        """Return whether letters of a word follow at a place.
+
+        Hexadecimal digits and a mail address are not such a word.
+        """
         text = state.text
         spot = at
         is_word = False
@@ -189,12 +192,12 @@ class CardRules:
 
 
 def _is_maestro(head: int) -> bool:
-    """Return whether first six digits are of Maestro, whose numbers may have twelve."""
+    """Return whether the first six digits are of Maestro, whose numbers may have twelve digits."""
     return head // 10000 == 50 or 560000 <= head <= 589999 or 600000 <= head <= 699999
 
 
 def _is_issued(head: int, count: int) -> bool:
-    """Return whether a network issues cards of some first six digits and some length."""
+    """Return whether a network issues cards with these first six digits and this length."""
     two, three, four = head // 10000, head // 1000, head // 100
     if two // 10 == 4:
         return count in (13, 16, 19)

@@ -1,4 +1,4 @@
-# C declarations for national.py, which is compiled as it is.
+# The C declarations of `national.py`.
 
 cimport cython
 
@@ -31,7 +31,7 @@ cdef class NationalRules:
     @cython.locals(n="unsigned char *", total=int)
     cdef bint _is_pesel(self, DigitChain chain) noexcept
 
-    @cython.locals(n="unsigned char *", one=int, two=int, alike=bint, place=int)
+    @cython.locals(n="unsigned char *", one=int, two=int, all_equal=bint, place=int)
     cdef bint _is_cpf(self, DigitChain chain) noexcept
 
     @cython.locals(n="unsigned char *", total=int, some=int, place=int)

@@ -51,7 +51,7 @@ class NationalRules:
         self._context = context
 
     def _is_id_of_11(self, state: ScanState, at: int) -> bool:
-        """Judge eleven digits: Germany, Turkey, Norway; when named, Poland and Brazil."""
+        """Check eleven digits: Germany, Turkey, Norway; when named, Poland and Brazil."""
         n = state.chain.digits
         if (
             self._is_idnr(state.chain)
@@ -64,7 +64,7 @@ class NationalRules:
         return n[0] >= 0 and self._is_cpf(state.chain) and state.is_named(at, (b"cpf",))
 
     def _is_idnr(self, chain: DigitChain) -> bool:
-        """Judge a tax number of Germany (ISO 7064 mod 11, 10; one digit twice or thrice)."""
+        """Check a tax number of Germany (ISO 7064 mod 11, 10; one digit twice or thrice)."""
         n = chain.digits
         if n[0] == 0:
             return False
@@ -89,7 +89,7 @@ class NationalRules:
         return n[10] == (11 - check) % 10
 
     def _is_tckimlik(self, chain: DigitChain) -> bool:
-        """Judge an identity number of Turkey."""
+        """Check an identity number of Turkey."""
         n = chain.digits
         odd = n[0] + n[2] + n[4] + n[6] + n[8]
         even = n[1] + n[3] + n[5] + n[7]
@@ -98,7 +98,7 @@ class NationalRules:
         return (odd + even + n[9]) % 10 == n[10]
 
     def _is_fodselsnummer(self, chain: DigitChain) -> bool:
-        """Judge a birth number of Norway; D-numbers have 40 added to the day."""
+        """Check a birth number of Norway; D-numbers have 40 added to the day."""
         n = chain.digits
         day = chain.pair(0)
         if not _is_date(day - 40 if day > 40 else day, chain.pair(2)):
@@ -110,29 +110,29 @@ class NationalRules:
         return one == n[9] and two == n[10]
 
     def _is_pesel(self, chain: DigitChain) -> bool:
-        """Judge a PESEL of Poland; the century is added to the month."""
+        """Check a PESEL of Poland; the century is added to the month."""
         n = chain.digits
         total = n[0] + 3 * n[1] + 7 * n[2] + 9 * n[3] + n[4] + 3 * n[5] + 7 * n[6] + 9 * n[7]
         total += n[8] + 3 * n[9] + n[10]
         return total % 10 == 0 and _is_date(chain.pair(4), chain.pair(2) % 20)
 
     def _is_cpf(self, chain: DigitChain) -> bool:
-        """Judge a CPF of Brazil."""
+        """Check a CPF of Brazil."""
         n = chain.digits
-        one, two, alike = 0, 0, True
+        one, two, all_equal = 0, 0, True
         for place in range(9):
             one += (10 - place) * n[place]
             two += (11 - place) * n[place]
             if n[place] != n[0]:
-                alike = False
+                all_equal = False
         one = 11 - one % 11
         one = 0 if one > 9 else one
         two = 11 - (two + 2 * one) % 11
         two = 0 if two > 9 else two
-        return not alike and n[9] == one and n[10] == two
+        return not all_equal and n[9] == one and n[10] == two
 
     def _is_bsn(self, chain: DigitChain) -> bool:
-        """Judge a BSN of the Netherlands."""
+        """Check a BSN of the Netherlands."""
         n = chain.digits
         total, some = -n[8], 0
         for place in range(8):
@@ -141,7 +141,7 @@ class NationalRules:
         return some > 0 and total % 11 == 0
 
     def _is_aadhaar(self, chain: DigitChain) -> bool:
-        """Judge an Aadhaar of India (Verhoeff's check; never a palindrome)."""
+        """Check an Aadhaar of India (Verhoeff's check; never a palindrome)."""
         n = chain.digits
         if n[0] < 2:
             return False
@@ -153,7 +153,7 @@ class NationalRules:
         return check == 0 and not mirrors
 
     def _is_nir(self, chain: DigitChain) -> bool:
-        """Judge a NIR of France; months of people of unknown birth go up to 42."""
+        """Check a NIR of France; months of people of unknown birth go up to 42."""
         n = chain.digits
         month = chain.pair(3)
         if not 1 <= n[0] <= 2 or not (1 <= month <= 12 or 20 <= month <= 42):
@@ -164,7 +164,7 @@ class NationalRules:
         return 97 - rest == chain.pair(13)
 
     def _is_nn(self, chain: DigitChain) -> bool:
-        """Judge a national number of Belgium: of a birth before 2000, or since."""
+        """Check a national number of Belgium: of a birth before 2000, or since."""
         rest = 0
         for place in range(9):
             rest = (10 * rest + chain.digits[place]) % 97
@@ -172,7 +172,7 @@ class NationalRules:
         return 97 - rest == check or 97 - (68 + rest) % 97 == check  # 2 * 10**9 is 68 here
 
     def _is_ahv(self, chain: DigitChain) -> bool:
-        """Judge an AHV number of Switzerland: an EAN that begins with 756."""
+        """Check an AHV number of Switzerland: an EAN that begins with 756."""
         n = chain.digits
         total = 0
         for place in range(13):
@@ -180,13 +180,13 @@ class NationalRules:
         return n[0] == 7 and n[1] == 5 and n[2] == 6 and total % 10 == 0
 
     def _is_personnummer(self, chain: DigitChain, first: int) -> bool:
-        """Judge a birth number of Sweden, from its year of two digits on."""
+        """Check a birth number of Sweden, from its year of two digits on."""
         day = chain.pair(first + 4)
         day = day - 60 if day > 60 else day  # a coordination number
         return _is_date(day, chain.pair(first + 2)) and chain.passes_luhn(first, 10)
 
     def _is_ric(self, chain: DigitChain, last: int) -> bool:
-        """Judge an identity number of China: 17 digits, and the check character that follows."""
+        """Check an identity number of China: 17 digits, and the check character that follows."""
         n = chain.digits
         if n[0] == 0 or not _is_date(chain.pair(12), chain.pair(10)):
             return False
@@ -198,7 +198,7 @@ class NationalRules:
         return _RIC[total % 11] == (last & 0xDF if last > 57 else last)
 
     def with_letter(self, state: ScanState, at: int, size: int) -> int:
-        """Judge what is digits and one check letter: Spain's DNI and NIE, Finland's HETU."""
+        """Check what is digits and one check letter: Spain's DNI and NIE, Finland's HETU."""
         text = state.text
         value = 0
         for place in range(at, at + size):
@@ -234,7 +234,7 @@ class NationalRules:
         return state.accept(_NATIONAL_ID, at, end + 5)
 
     def codice_fiscale(self, state: ScanState, at: int) -> int:
-        """Judge a codice fiscale of Italy whose first digit stands at a place."""
+        """Check a codice fiscale of Italy whose first digit stands at a place."""
         text = state.text
         start = at - 6
         if state.is_word[text[start - 1]]:
@@ -259,7 +259,7 @@ class NationalRules:
         return state.accept(_NATIONAL_ID, start, start + 16)
 
     def national_id(self, state: ScanState, at: int) -> int:
-        """Judge a chain as a national number."""
+        """Check a chain as a national number."""
         first = state.chain.size_of(0)
         if first in (6, 8):
             end = self.with_letter(state, at, first)

@@ -1,7 +1,7 @@
-"""What stands around digits in a folded text and makes them a part of something else.
+"""The context of digits in a folded text that makes them a part of something else.
 
-`NumberContext` answers the questions that the rules for numbers ask before they accept digits:
-whether these are an exponent, a fraction, a part of an identifier or of an amount.
+The rules for numbers call `NumberContext` before they accept digits, to learn whether these are an
+exponent, a fraction, or a part of an identifier or of an amount.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _LIMIT_DIGITS: Final = 20
 
 
 class NumberContext:
-    """Says whether digits are a part of another number or identifier. It has no state."""
+    """Checks whether digits are a part of another number or identifier. It has no state."""
 
     __slots__ = ()
 
@@ -32,9 +32,9 @@ class NumberContext:
     def is_fraction(self, state: ScanState, at: int) -> bool:
         """Return whether the digits at a place are the fraction of a number with a decimal comma.
 
-        They are where 17 digits at most are in the whole number (IEEE 754 has no more), or all
-        are behind the comma; in a list without spaces each is a number of its own. Such a number
-        ends where they do: in groups, they are something else.
+        They are if the whole number has at most 17 digits (IEEE 754 has no more), or all digits are
+        after the comma; in a list without spaces each is a separate number. Such a number ends with
+        the digits: digits in groups are something else.
         """
         text = state.text
         if text[at - 1] != ord(",") or not state.is_digit[text[at - 2]]:
@@ -58,7 +58,7 @@ class NumberContext:
         return first == at - 1 or at - 1 - first + size <= 17
 
     def has_more_groups(self, state: ScanState, at: int) -> bool:
-        """Return whether a number goes on behind a place: with a letter, or a sign and a digit."""
+        """Return whether a number continues after a place: with a letter, or a sign and a digit."""
         text = state.text
         return bool(state.is_word[text[at]]) or (
             (text[at] == ord("-") or text[at] == ord("/")) and bool(state.is_digit[text[at + 1]])
@@ -70,7 +70,7 @@ class NumberContext:
         before = text[at - 2]
         if text[at - 1] != ord("-"):
             return False
-        if before in (1, ord("]"), 0x81):  # what was cut may have been one
+        if before in (1, ord("]"), 0x81):  # the cut text may have been such a digit
             return (
                 state.count_digits(at, 4) == 4
                 and text[at + 4] == ord("-")
@@ -101,7 +101,7 @@ class NumberContext:
         )  # fmt: skip
 
     def is_thousands(self, state: ScanState, at: int, end: int) -> bool:
-        """Return whether groups of three stand before a number in such groups, or behind it."""
+        """Return whether groups of three precede or follow a number in such groups."""
         text = state.text
         if self.is_amount(state, end):
             return text[end] != ord(",") or state.count_digits(end + 1, 6) <= 6

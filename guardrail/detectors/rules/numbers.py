@@ -1,10 +1,10 @@
-"""Which rule judges a run of digits in a folded text.
+"""Select the rule for a run of digits in a folded text.
 
 The scanner calls `NumberRules.number` at each run of digits and `plus` at each plus sign. It reads
-what surrounds the digits and calls the rules for cards, hardware and IPv4 addresses, social
+the text around the digits and calls the rules for cards, hardware and IPv4 addresses, social
 security numbers, national identity numbers and phone numbers, in this order. A rule may reject
-digits because of what is joined to them on the right only where no other rule can cut that away: a
-dash or point before a digit, at which no number may begin either (`ScanState.is_joined`).
+digits because of text that is joined to them on the right only if no other rule can cut that text:
+a dash or point before a digit, at which no number may begin either (`ScanState.is_joined`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class NumberRules:
         self._phones = phones
 
     def number(self, state: ScanState, at: int) -> int:
-        """Judge what begins with, or is recognised by, the run of digits at a place."""
+        """Check the finding that begins with the run of digits at a place, or contains it."""
         text = state.text
         wanted = state.wanted
         if state.is_word[text[at - 1]]:
@@ -82,7 +82,7 @@ class NumberRules:
         return 0
 
     def _chained(self, state: ScanState, at: int) -> int:
-        """Judge a chain at a place by its shape; no shape begins with two single digits."""
+        """Check a chain at a place by its shape; no shape begins with two single digits."""
         text = state.text
         if (
             state.is_joint[text[at + 1]]
@@ -101,7 +101,7 @@ class NumberRules:
         return end
 
     def _lettered(self, state: ScanState, at: int) -> int:
-        """Judge the run of digits at a place that letters precede."""
+        """Check the run of digits at a place that letters precede."""
         text = state.text
         if not state.is_alnum[text[at - 1]]:
             return 0
@@ -115,7 +115,7 @@ class NumberRules:
             end = self._cards.card(state, at, False)
             if end:
                 return state.accept(_CARD, at, end)
-        # behind a country's letters, or behind the bank's code or a word before those
+        # after a country's letters, also with the bank's code or a word before them
         if (
             state.wanted[_IBAN]
             and not state.is_digit[text[at - 2]]
@@ -127,9 +127,9 @@ class NumberRules:
         return self._national.codice_fiscale(state, at)
 
     def _count_letters(self, state: ScanState, at: int) -> int:
-        """Return how many letters stand before a place, if they are a word and no hexadecimals.
+        """Return how many letters precede a place, if they are a word and not hexadecimal digits.
 
-        A word by itself: not the end of a key or of an address, which a digit behind it makes none.
+        A separate word: not the end of a key or of an address.
         """
         text = state.text
         first = at
@@ -147,7 +147,7 @@ class NumberRules:
         return at - first if is_word and not is_part else 0
 
     def _ssn(self, state: ScanState, at: int) -> int:
-        """Judge a social security number (SSA: no area 000, 666 or 9xx, no group 00 or 0000)."""
+        """Check a social security number (SSA: no area 000, 666 or 9xx, no group 00 or 0000)."""
         if not state.chain.is_shaped(0x324, 3):
             return 0
         n = state.chain.digits
@@ -166,13 +166,13 @@ class NumberRules:
         return state.accept(_SSN, at, at + 11)
 
     def plus(self, state: ScanState, at: int) -> int:
-        """Judge the phone number behind a plus (ITU-T E.123), or the card number there."""
+        """Check the phone number behind a plus (ITU-T E.123), or the card number there."""
         text = state.text
         if not state.is_digit[text[at + 1]] or self._context.is_exponent(state, at + 1):
             return 0
         is_phone = state.wanted[_PHONE] and text[at + 1] != ord("0")
         end = 0
-        # thirteen to fifteen digits may be both, and behind a plus they are a phone number
+        # thirteen to fifteen digits may be both; after a plus they are a phone number
         if is_phone and state.count_digits(at + 1, 15) in (13, 14, 15):
             end = self._phones.international(state, at)
         if not end and state.wanted[_CARD] and not self._context.is_fraction(state, at + 1):

@@ -1,8 +1,8 @@
 """Phone numbers in a folded text: international numbers and national forms.
 
-`PhoneRules` finds numbers behind a plus (ITU-T E.123), with an area code in brackets, and in the
+`PhoneRules` finds numbers after a plus (ITU-T E.123), with an area code in brackets, and in the
 national forms of North America, of France, of countries with a trunk prefix 0, and of the countries
-that are named. A plain run of digits is a phone number only behind a word such as "phone".
+that are named. A plain run of digits is a phone number only after a word such as "phone".
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _CODES: Final = frozenset(
      850, 852, 853, 855, 856, 870, 878, 880, 881, 882, 883, 886, 888, 960, 961, 962, 963, 964,
      965, 966, 967, 968, 970, 971, 972, 973, 974, 975, 976, 977, 979, 992, 993, 994, 995, 996, 998)
 )  # fmt: skip
-#: Words that name a phone number; one may stand before a number.
+#: Words that name a phone number; one may precede a number.
 _PHONE_WORDS: Final = (
     b"phone", b"tel", b"mobil", b"movil", b"cell", b"celular", b"fone", b"call", b"whatsapp",
     b"sms", b"fax", b"komork", b"numer",
 )  # fmt: skip
-#: What stands between a phone number and its extension.
+#: The text between a phone number and its extension.
 EXTENSIONS: Final = frozenset(
     (b"x", b"ext", b"extn", b"exten", b"extension", b"durchwahl", b"dw", b"poste", b"int", b"ramal")
 )
@@ -51,23 +51,23 @@ class PhoneRules:
         self._context = context
 
     def national(self, state: ScanState, at: int) -> int:
-        """Judge a chain as a phone number in a national form."""
+        """Check a chain as a phone number in a national form."""
         groups = self._groups(state, at)
         if groups == 0 or (state.chain.sign_after(0) == ord(" ") and state.follows_number(at)):
             return 0
         return self._accept_phone(state, at, state.chain.end(at, groups))
 
     def _accept_phone(self, state: ScanState, start: int, end: int) -> int:
-        """Note a phone number with the extension behind it, if it may end where it does."""
+        """Accept a phone number with its extension, if it may end there."""
         stop = self._extension(state, end)
         if stop > end:
             return state.accept(_PHONE, start, stop)
         return state.accept(_PHONE, start, end) if self._cards.may_end(state, end) else 0
 
     def _extension(self, state: ScanState, at: int) -> int:
-        """Return where the extension ends that follows a phone number, or the place itself.
+        """Return the end of the extension after a phone number, or the place itself.
 
-        As in RFC 3966 (``;ext=``) and in what people write: ``x4587``, ``ext. 3``, ``#12``.
+        As in RFC 3966 (``;ext=``), and in common forms: ``x4587``, ``ext. 3``, ``#12``.
         """
         text = state.text
         spot = at
@@ -117,7 +117,7 @@ class PhoneRules:
     def _is_listed(self, state: ScanState, at: int, groups: int, first: int) -> bool:
         """Return whether a chain may be a number of a country that is named.
 
-        Groups of three by points, and such with a decimal comma behind them, are amounts.
+        Groups of three with points, also with a decimal comma after them, are amounts.
         """
         if not (first >> state.chain.digits[0]) & 1 or not state.chain.is_even(groups):
             return False
@@ -134,7 +134,7 @@ class PhoneRules:
         return not self._context.is_thousands(state, at, end)
 
     def _plain(self, state: ScanState, at: int) -> int:
-        """Judge a plain run of digits behind a word: a number of a country that is named."""
+        """Check a plain run of digits behind a word: a number of a country that is named."""
         for _, _, size, first in state.setup.phones:
             if size == state.chain.size_of(0) and (first >> state.chain.digits[0]) & 1:
                 return 1 if state.is_named(at, _PHONE_WORDS) else 0
@@ -164,7 +164,7 @@ class PhoneRules:
             or (state.chain.count > 3 and state.chain.size_of(3) == 3)
             or self._context.is_thousands(state, at, state.chain.end(at, 3))
         ):
-            return 0  # numbers of three digits, with zeros before them, or thousands
+            return 0  # numbers of three digits with leading zeros, or thousands
         total = 0
         for group in range(min(state.chain.count, 6)):
             total += state.chain.size_of(group)
@@ -185,7 +185,7 @@ class PhoneRules:
         return self._cards.may_end(state, end) or self._extension(state, end) > end
 
     def international(self, state: ScanState, at: int) -> int:  # noqa: PLR0912 (one pass over the groups)
-        """Judge the phone number behind a plus."""
+        """Check the phone number behind a plus."""
         text = state.text
         chain = state.start_chain()
         spot, total, end, groups, points = at + 1, 0, 0, 0, 0
@@ -210,7 +210,7 @@ class PhoneRules:
             if groups > 0 and size != 3:
                 threes = False
             groups += 1
-            # digits that go on into letters may be of another thing: 3rd, 5GB
+            # digits that continue with letters may be something else: 3rd, 5GB
             if state.is_word[text[spot]] and self._extension(state, spot) == spot:
                 if total >= least and (size > 3 or end == 0):
                     end = spot
@@ -236,7 +236,7 @@ class PhoneRules:
         return state.accept(_PHONE, at, self._extension(state, end))
 
     def _is_code(self, chain: DigitChain, size: int) -> bool:
-        """Return whether the first digits read are a country's code, whole."""
+        """Return whether the first digits are a whole country code."""
         n = chain.digits
         if size == 1:
             return n[0] in _CODES
@@ -245,12 +245,12 @@ class PhoneRules:
         return _is_country(n[0], n[1], n[2])
 
     def _next_group(self, state: ScanState, at: int, opened: bool) -> int:
-        """Return where the next group of a phone number may begin: behind one sign.
+        """Return where the next group of a phone number may begin, after one sign.
 
         Arguments:
             state: the scan.
-            at: where the group before it ends.
-            opened: it stands in a bracket.
+            at: the end of the group before it.
+            opened: whether it is in a bracket.
         """
         text = state.text
         if opened:
@@ -263,7 +263,7 @@ class PhoneRules:
         return at + 1 if text[at] == ord("(") and not opened else at
 
     def bracket(self, state: ScanState, at: int) -> int:
-        """Judge the phone number whose area code stands in brackets at a place."""
+        """Check the phone number whose area code stands in brackets at a place."""
         text = state.text
         size = state.count_digits(at + 1, 6)
         spot = at + size + 2
@@ -300,7 +300,7 @@ class PhoneRules:
         return self._accept_phone(state, at, state.chain.end(spot, groups)) if groups else 0
 
     def _has_prefix_1(self, state: ScanState, at: int) -> bool:
-        """Return whether the 1 of North America stands before a bracket, with one sign."""
+        """Return whether the 1 of North America precedes a bracket, with one sign."""
         text = state.text
         return (
             at - 2 >= state.floor
@@ -320,8 +320,8 @@ def _is_country(first: int, second: int, third: int) -> bool:
     )
 
 
-#: How many digits national numbers have, by country code, where all in a plan are of about one
-#: length (ITU-T E.164, national numbering plans): the least, and the most.
+#: The least and the most digits of national numbers, by country code, if all numbers of a plan have
+#: about the same length (ITU-T E.164, national numbering plans).
 _SIZES: Final = {
     1: (10, 10), 7: (10, 10), 20: (8, 10), 27: (9, 9), 30: (10, 10), 31: (9, 9), 32: (8, 9),
     33: (9, 9), 34: (9, 9), 36: (8, 9), 40: (9, 9), 41: (9, 9), 44: (9, 10), 45: (8, 8),
@@ -335,19 +335,19 @@ _SIZES: Final = {
 
 
 def _least(first: int, second: int, third: int) -> int:
-    """Return how many digits an international number has at least, from its first three on."""
+    """Return the least number of digits of an international number, by its first three digits."""
     code = _code(first, second, third)
     return len(str(code)) + _SIZES[code][0] if code in _SIZES else 8
 
 
 def _most(first: int, second: int, third: int) -> int:
-    """Return how many digits an international number has at most, from its first three on."""
+    """Return the most digits of an international number, by its first three digits."""
     code = _code(first, second, third)
     return len(str(code)) + _SIZES[code][1] if code in _SIZES else 15
 
 
 def _code(first: int, second: int, third: int) -> int:
-    """Return the country's code that digits begin with."""
+    """Return the country code at the start of some digits."""
     if first in _CODES:
         return first
     two = 10 * first + second

@@ -1,7 +1,8 @@
-"""Runs of characters, such as words and encoded payloads, that are judged by their beginnings.
+"""Runs of characters, such as words and encoded payloads, which are checked by their beginnings.
 
 `WordRuns` and `PayloadRuns` divide a text into runs and decide which are findings; `RunFinder`
-finds them for a layer. At most a limit of runs is judged, because each costs more than a character.
+finds them for a layer. The number of runs that are checked is limited, because each costs more than
+a character.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from guardrail.detectors.scan.view import FinderResult, Span, TextView
 
 
 class RunFinder:
-    """Looks for runs of characters, such as words, that are judged by their beginnings.
+    """Finds runs of characters, such as words, by checking their beginnings.
 
     Arguments:
-        runs: how a text is divided, and its runs judged.
+        runs: divides a text into runs, and checks them.
     """
 
     __slots__ = ("_runs",)
@@ -31,7 +32,10 @@ class RunFinder:
         self._runs = runs
 
     def __call__(self, view: TextView, cursor: int, floor: int, final: bool) -> FinderResult:
-        """Look from a cursor on; before the floor all is cut. A long run is passed over once."""
+        """Search from a cursor on; everything before the floor is cut.
+
+        A long run is skipped once.
+        """
         chars, data, size = self._runs.chars, view.data, view.size
         passed = chars.match(data, cursor - 1, size) if cursor > floor else None
         if passed is not None:
@@ -51,7 +55,7 @@ class RunFinder:
         return FinderResult(found, size, size if final else joined_from(data, size, floor))
 
     def ending(self, view: TextView, closer: int, at: int, final: bool) -> int:  # noqa: ARG002
-        """Return where the run ends that is open, or -1."""
+        """Return the end of an open run, or -1."""
         match = self._runs.chars.match(view.data, at, view.size)
         end = at if match is None else match.end()
         return -1 if end == view.size and not final else end
@@ -60,8 +64,8 @@ class RunFinder:
 def joined_from(data: bytearray, start: int, floor: int) -> int:
     """Return where the numbers begin that signs join to a place.
 
-    What is cut at that place takes them along: a number may be none because a digit follows,
-    and would be one if that were cut.
+    They are cut with the finding at that place: digits that are followed by a digit may be no
+    number, but become one if the following digits are cut.
     """
     begin = start
     while begin - 2 >= floor and data[begin - 1] in _JOINTS and data[begin - 2] in _DIGITS:
@@ -73,35 +77,35 @@ def joined_from(data: bytearray, start: int, floor: int) -> int:
     return begin
 
 
-#: So far back numbers are taken along: no number that is found is longer.
+#: How far back joined numbers are cut: no detected number is longer.
 LIMIT_JOINED: Final = 64
 _DIGITS: Final = string.digits.encode()
 _JOINTS: Final = b"-. "
 
 
 class Runs(Protocol):
-    """How a text is divided into runs."""
+    """Divides a text into runs."""
 
     limit: int
     chars: re.Pattern[bytes]
 
     def find(self, view: TextView, at: int, final: bool) -> list[tuple[int, int]]:
-        """Return the runs from a place on; where more may follow the last one as well."""
+        """Return the runs from a place on; if text may follow, also the unfinished last one."""
         ...
 
     def judge(self, view: TextView, start: int, stop: int) -> str:
-        """Return the kind of a run, by its first `limit` characters; empty for none."""
+        """Return the kind of a run, by its first `limit` characters; empty for no finding."""
         ...
 
 
-#: Which bytes of a plain view are of words.
+#: The bytes of a plain view that belong to words.
 _WORD: Final = bytes(
     chr(code) in string.ascii_letters + string.digits + "_\x80" for code in range(256)
 )
 
 
 class WordRuns:
-    """Words, and the tricks that they are."""
+    """Finds tricks of writing in words."""
 
     __slots__ = ("_limit", "_signs", "_wanted", "chars", "limit")
 
@@ -113,7 +117,7 @@ class WordRuns:
         self.limit = tricks.LIMIT_WORD
 
     def find(self, view: TextView, at: int, final: bool) -> list[tuple[int, int]]:
-        """Return the words from a place on in which two letters do not go together."""
+        """Return the words from a place on that have two incompatible letters."""
         found: list[tuple[int, int]] = []
         if view.is_ascii and final:
             return found
@@ -136,12 +140,12 @@ class WordRuns:
         return found
 
     def judge(self, view: TextView, start: int, stop: int) -> str:
-        """Return which trick a word is."""
+        """Return the first trick in a word; empty for none."""
         kinds = self.all(view, start, stop)
         return kinds[0] if kinds else ""
 
     def all(self, view: TextView, start: int, stop: int) -> list[str]:
-        """Return all tricks that a word is."""
+        """Return all tricks in a word."""
         word = view.text[view.place(start) : view.place(stop - 1) + 1]
         is_plain = b"\x80" not in view.data[start:stop]
         kinds = self._signs.judge(word, is_plain=is_plain)
@@ -149,7 +153,7 @@ class WordRuns:
 
 
 class PayloadRuns:
-    """Runs of encoded digits; no more than a limit, since each is decoded."""
+    """Finds encoded runs, up to a limit, since each is decoded."""
 
     __slots__ = ("_limit", "chars", "limit")
 
@@ -172,6 +176,6 @@ class PayloadRuns:
         return found
 
     def judge(self, view: TextView, start: int, stop: int) -> str:
-        """Return whether a run is a payload."""
+        """Return the kind of a run if it is a payload; else an empty text."""
         head = bytes(view.data[start:stop])
         return "encoded" if len(head) >= payloads.LEAST and payloads.is_payload(head) else ""

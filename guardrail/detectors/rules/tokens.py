@@ -15,7 +15,7 @@ _JWT: Final = 10
 _API_KEY: Final = 11
 _HIDDEN_TEXT: Final = 19
 
-#: What ends an open finding. A number above these is 16 more than a format's place.
+#: The kinds of ends of an open finding. A greater number is a format's index plus 16.
 _BY_ARMOUR: Final = 1
 _BY_COMMENT: Final = 2
 _BY_TOKEN: Final = 3
@@ -28,21 +28,21 @@ _LIMIT_BOT: Final = 64
 
 #: The most hexadecimal digits of the code that ends a PuTTY key.
 _LIMIT_MAC: Final = 64
-#: So many characters of a key are looked at to tell whether it is one of words.
+#: How many characters of a key are read to decide whether it consists of words.
 _LIMIT_MIXED: Final = 32
-#: So many characters of an address are read before a webhook's host: a scheme, and subdomains.
+#: How many characters of an address are read before a webhook's host: a scheme and subdomains.
 _LIMIT_HOST: Final = 24
 
-#: How far behind the end of a text each search for an end begins again when more has come.
+#: How far before the end of a text a search for an end restarts when more text has arrived.
 BACK: Final = {_BY_ARMOUR: 60, _BY_COMMENT: 3, _BY_MAC: 96}
 
-#: What a format is: see `formats`.
+#: The flags of a format: see `formats`.
 _EXACT: Final = 1
 _RANDOM: Final = 2
 _POINTS: Final = 4
 _ADDRESS: Final = 8
 
-#: How the headers of tokens begin, after ``eyJ``: alg, typ, kid, enc, cty, x5t, x5c, jku, jwk, zip.
+#: The beginnings of token headers after ``eyJ``: alg, typ, kid, enc, cty, x5t, x5c, jku, jwk, zip.
 _HEADERS: Final = frozenset(
     (
         b"hbGci", b"0eXAi", b"raWQi", b"lbmMi", b"jdHki", b"4NXQi", b"4NWMi", b"qa3Ui", b"qd2si",
@@ -57,7 +57,7 @@ class TokenRules:
     __slots__ = ()
 
     def key(self, state: ScanState, at: int) -> int:
-        """Judge the keys that have their mark at a place."""
+        """Check the keys that have their mark at a place."""
         text = state.text
         if not state.key_pairs[text[at - 1] << 8 | text[at]]:
             return 0
@@ -80,7 +80,7 @@ class TokenRules:
         return 0
 
     def _scheme(self, state: ScanState, at: int) -> int:
-        """Return where a web address begins whose host, or a part of it, stands at a place."""
+        """Return the start of a web address with its host, or a part of it, at a place."""
         text = state.text
         start = at
         while (
@@ -108,9 +108,9 @@ class TokenRules:
     def _is_mixed(self, state: ScanState, first: int, count: int) -> bool:
         """Return whether letters and digits are mixed as in no words, by how often they change.
 
-        Of 62 letters and digits in any order, the kind (capital, small, digit) changes from one to
-        the next at 6 of 10 places; in words that are written together at 2 or 3, and of them two
-        capitals seldom stand together, nor a digit beside a letter.
+        In a random sequence of 62 letters and digits, the class (capital, small, digit) changes at
+        6 of 10 places; in words that are written together at 2 or 3, and two capitals, or a digit
+        and a letter, are seldom next to each other.
         """
         text = state.text
         changes, digits, odd, last = 0, 0, 0, 0
@@ -135,9 +135,9 @@ class TokenRules:
     def _fits(  # noqa: PLR0917 (declared for C, which has no keywords)
         self, state: ScanState, start: int, prefix: bytes, chars: bytes, least: int, how: int
     ) -> int:
-        """Return where a key of a format ends that starts at a place, or 0.
+        """Return the end of a key of a format that starts at a place, or 0.
 
-        -1: its prefix is there, and no key follows.
+        -1 if the prefix is there, but no key follows.
         """
         text = state.text
         size = len(prefix)
@@ -154,7 +154,7 @@ class TokenRules:
         if end - first < least:
             return 0
         if how & _RANDOM:
-            # all of it that a stream has for certain when the word that holds it has ended
+            # all of it that a stream certainly has when the word has ended
             while end - first < _LIMIT_MIXED and held[text[end]] and not how & _EXACT:
                 end += 1
             if not self._is_mixed(state, first, end - first):
@@ -168,7 +168,7 @@ class TokenRules:
         return end
 
     def telegram_bot(self, state: ScanState, at: int) -> int:
-        """Judge the token of a Telegram bot whose colon stands at a place."""
+        """Check the token of a Telegram bot whose colon stands at a place."""
         text = state.text
         start = at
         while at - start <= 10 and state.is_digit[text[start - 1]]:
@@ -181,10 +181,10 @@ class TokenRules:
         return state.accept(_API_KEY, start, end) if end - at >= 36 else 0
 
     def jwt(self, state: ScanState, at: int) -> int:
-        """Judge the token whose first capital ``J`` stands at a place (RFC 7519, RFC 7516).
+        """Check the token whose first capital ``J`` stands at a place (RFC 7519, RFC 7516).
 
         A JOSE header is an object in base64url, so it begins with ``eyJ``. A second such part
-        makes it a token; so does any second part where the first begins as headers do.
+        makes it a token; so does any second part if the first begins as headers do.
         """
         text = state.text
         start = at - 2
@@ -212,7 +212,7 @@ class TokenRules:
         return state.accept_open(_JWT, start, self._tail(state, end), _BY_TOKEN)
 
     def _tail(self, state: ScanState, at: int) -> int:
-        """Return where the parts of a token end: a point is of it where more follows."""
+        """Return the end of a token's parts; a point belongs to it if more follows."""
         text = state.text
         while state.is_token[text[at]] or (
             text[at] == ord(".") and (state.is_token[text[at + 1]] or text[at + 1] == ord("."))
@@ -223,7 +223,7 @@ class TokenRules:
         return at
 
     def pem_block(self, state: ScanState, at: int) -> int:
-        """Judge the block that begins at a place (RFC 7468); without an end it takes the rest."""
+        """Check the block that begins at a place (RFC 7468); without an end it takes the rest."""
         text = state.text
         if text[at + 1] == ord("U") and text[at - 1] == ord("Y"):
             return self._putty(state, at - 5)
@@ -244,9 +244,9 @@ class TokenRules:
         return self._block(state, _PRIVATE_KEY, at, stop + 5, _BY_ARMOUR)
 
     def _putty(self, state: ScanState, at: int) -> int:
-        """Judge the key file of PuTTY that begins at a place, to the code that ends it.
+        """Check the key file of PuTTY that begins at a place, to the code that ends it.
 
-        PuTTY's manual, appendix C. Without that code it takes the rest.
+        PuTTY's manual, appendix C. Without that code it includes the rest of the text.
         """
         if at < state.until_armour or state.is_word[state.text[at - 1]]:
             return 0
@@ -255,17 +255,17 @@ class TokenRules:
         return self._block(state, _PRIVATE_KEY, at, at + 20, _BY_MAC)
 
     def comment(self, state: ScanState, at: int) -> int:
-        """Judge the comment of a page that begins at a place; without an end it takes the rest."""
+        """Check the comment of a page that begins at a place; without an end it takes the rest."""
         text = state.text
         if text[at + 1] != ord("!") or text[at + 2] != ord("-") or text[at + 3] != ord("-"):
             return 0
         if at < state.until_comment:
             return 0
-        # ``<!-->`` is one already (HTML, section 13.2.5.43)
+        # ``<!-->`` is a complete comment (HTML, section 13.2.5.43)
         return self._block(state, _HIDDEN_TEXT, at, at + 2, _BY_COMMENT)
 
     def _block(self, state: ScanState, kind: int, start: int, inner: int, closer: int) -> int:
-        """Note what begins at a place and ends at a mark, or with the text."""
+        """Accept a finding that begins at a place and ends at a mark, or with the text."""
         end = self.end_of_open(state, closer, inner)
         if end < 0:
             end = state.size
@@ -280,12 +280,12 @@ class TokenRules:
         return inner
 
     def end_of_open(self, state: ScanState, closer: int, at: int) -> int:
-        """Return where what is open at a place ends, or -1 where its end is not in this text.
+        """Return the end of an open finding, or -1 if it is not in this text.
 
         Arguments:
             state: the scan.
-            closer: what ends it.
-            at: where its inner part begins, or goes on.
+            closer: the kind of its end.
+            at: where its inner part begins, or continues.
         """
         if closer == _BY_ARMOUR:
             end = self._pem_end(state, at)
@@ -301,7 +301,7 @@ class TokenRules:
         return -1 if end == state.size and not state.final else end
 
     def _pem_end(self, state: ScanState, at: int) -> int:
-        """Return where the armour of a block ends, at a place or later, or -1."""
+        """Return the end of a block's armour at a place or later, or -1."""
         text = state.text
         while True:
             place = state.data.find(b"-----END ", at)
@@ -314,7 +314,7 @@ class TokenRules:
                 return end + 5
 
     def _putty_end(self, state: ScanState, at: int) -> int:
-        """Return where the code that ends a PuTTY key ends, or -1."""
+        """Return the end of the code that ends a PuTTY key, or -1."""
         text = state.text
         place = state.data.find(b"Private-MAC:", at)
         if place < 0:
@@ -328,7 +328,7 @@ class TokenRules:
         return end
 
     def _chars_end(self, state: ScanState, closer: int, at: int) -> int:
-        """Return where the characters of a key's format end."""
+        """Return the end of the characters of a key's format."""
         text = state.text
         chars: bytes = state.setup.tails[closer - _BY_CHARS]
         held = chars

@@ -16,13 +16,13 @@ from typing import Final
 
 from guardrail.detectors.kinds import TooManyFindings
 
-#: A flag has at most so many tags, with its end (UTS #51, ED-14a).
+#: The most tags of a flag, with its end (UTS #51, ED-14a).
 LIMIT_FLAG: Final = 8
-#: So many characters of a word are judged; a word that is longer is cut whole.
+#: How many characters of a word are checked; a longer word is cut in full.
 LIMIT_WORD: Final = 64
 
-#: What a character is to an invisible one: nothing, a white space, of a cursive script or an
-#: emoji (beside which a joiner can be needed), or an invisible one itself.
+#: The class of a character next to an invisible one: none, white space, cursive script or emoji
+#: (beside which a joiner can be needed), or invisible itself.
 _PLAIN: Final = 0
 _SPACE: Final = 1
 _JOINED: Final = 2
@@ -33,7 +33,7 @@ _TAG: Final = 6
 _JOINER: Final = 7
 _ZERO: Final = 8
 
-#: What a character is in a word: of which alphabet, drawn as another, wide, or not seen.
+#: The class of a character in a word: its alphabet, imitating another one, wide, or invisible.
 _LATIN: Final = 1
 _GREEK: Final = 2
 _CYRILLIC: Final = 3
@@ -46,7 +46,10 @@ Span = tuple[str, int, int]
 
 
 class TrickFinder:
-    """Finds tricks in texts. Threads may share it: what it keeps is equal, whoever makes it."""
+    """Finds tricks in texts.
+
+    Threads may share it: its caches have the same content in every thread.
+    """
 
     __slots__ = ("_pages",)
 
@@ -62,14 +65,14 @@ class TrickFinder:
         final: bool = True,
         limit: int,
     ) -> tuple[list[Span], int]:
-        """Return the invisible characters in a text, and up to where that is decided.
+        """Return the invisible characters in a text, and the place up to which this is decided.
 
         Arguments:
-            text: the text; what stands before ``begin`` is what is kept of the text before it.
+            text: the text; the part before ``begin`` is the kept end of the previous text.
             wanted: the kinds to find, of ``bidi``, ``tag`` and ``zero_width``.
             begin: where to begin.
-            final: no more text follows.
-            limit: how many spans are found at most; raises `TooManyFindings` for more.
+            final: whether no more text follows.
+            limit: the most spans; raises `TooManyFindings` for more.
         """
         spans: list[Span] = []
         stop = self._look(
@@ -83,18 +86,18 @@ class TrickFinder:
         return spans, stop
 
     def next_pair(self, text: str, begin: int) -> int:
-        """Return where the next letter stands that does not go with the one before it, or -1.
+        """Return the place of the next letter that is incompatible with the one before it, or -1.
 
-        Both letters stand at ``begin`` or later. Invisible characters are skipped.
+        Both letters are at ``begin`` or later. Invisible characters are skipped.
         """
         return self._compare(text, begin)
 
     def judge(self, word: str, *, is_plain: bool) -> tuple[str, ...]:
-        """Return which tricks a word is: of ``look_alike`` and ``mixed_script``, or none.
+        """Return the tricks in a word: ``look_alike``, ``mixed_script``, both or none.
 
         Arguments:
             word: a word, or the first `LIMIT_WORD` characters of a long one.
-            is_plain: it is ASCII when it is folded.
+            is_plain: whether its plain form is ASCII.
         """
         if self._compare(word, 0) < 0:
             return ()
@@ -151,7 +154,7 @@ class TrickFinder:
             ):
                 kept = what
                 continue
-            # More of its like go with it, but for a joiner that may be needed, the last one.
+            # Equal characters that follow are included, except a last joiner, which may be needed.
             while at < size and self._of(ord(text[at])) & 15 == what:
                 at += 1
             if what == _JOINER and at > place + 1:
@@ -168,7 +171,7 @@ class TrickFinder:
         return size
 
     def _flag_end(self, text: str, at: int, final: bool) -> int:
-        """Return where a black flag ends with its tags; -1 where text that follows decides."""
+        """Return the end of a black flag with its tags; -1 if later text decides."""
         end = at + 1
         size = len(text)
         while end < size and end - at <= LIMIT_FLAG:
@@ -208,7 +211,7 @@ class TrickFinder:
 
 
 def _trick(what: int, before: int, after: int) -> int:
-    """Return which trick an invisible character is after what is kept before it; 0 for none."""
+    """Return the kind of an invisible character, by the character before it; 0 for no trick."""
     if what in (_BIDI, _TAG, _ZERO):
         return what
     if what == _JOINER:
@@ -220,7 +223,7 @@ def _trick(what: int, before: int, after: int) -> int:
 
 
 def _differ(one: int, other: int, adjacent: bool) -> bool:
-    """Return whether two letters do not go together."""
+    """Return whether two letters are incompatible."""
     if _LATIN in (one, other):
         return one != other
     if one == _STYLED and other == _STYLED:
@@ -232,7 +235,10 @@ def _differ(one: int, other: int, adjacent: bool) -> bool:
 
 @lru_cache(maxsize=8192)
 def _page(number: int) -> bytes:
-    """Return of 256 characters what they are in words, times 16, and to invisible ones."""
+    """Return the classes of 256 characters.
+
+    Each is the class in words, times 16, plus the class next to invisible characters.
+    """
     return bytes(
         _in_words(chr(point)) << 4 | _to_unseen(chr(point))
         for point in range(number << 8, (number << 8) + 256)
@@ -267,8 +273,8 @@ _NOT_SEEN: Final = (
         re.compile("[\u200b\u2060-\u2064\ufeff\u180e\u115f\u1160\u3164\uffa0\u206a-\u206f]"),
     ),
 )
-#: Letters that are drawn as others, outside of any script's own: mathematical, circled, small
-#: capitals that no phonetic alphabet has.
+#: Letters that imitate others, outside of any script: mathematical, circled, small capitals that no
+#: phonetic alphabet has.
 _LETTERS: Final = (
     (_LATIN, re.compile("[A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f]")),
     (_GREEK, re.compile("[\u0370-\u03ff\u1f00-\u1fff]")),
@@ -287,5 +293,5 @@ _LETTERS: Final = (
         re.compile("[\u00ad\u0300-\u036f\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]"),
     ),
 )
-#: Greek letters that name things and look like no Latin one: TNFα, kΩ, μg.
+#: Greek letters that are used as symbols and look like no Latin letter: TNFα, kΩ, μg.
 _SCIENCE: Final = frozenset("αβγδεζηθκλμπσφχψωΓΔΘΛΞΠΣΦΨΩ")

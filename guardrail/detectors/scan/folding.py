@@ -3,7 +3,7 @@
 
 `Folding` turns text into the bytes that the scans read: compatibility forms and letters that
 imitate ASCII become ASCII, accents and invisible characters are dropped, and everything else
-becomes one of two bytes. Each character is folded by itself, so that a text can be folded in any
+becomes one of two bytes. Each character is folded separately, so that a text can be folded in any
 pieces. At most 30 characters in a row are dropped, the number by which UAX #15 (section 13) bounds
 the marks of a stream: the 31st becomes one foreign character.
 """
@@ -15,11 +15,11 @@ from array import array
 from functools import lru_cache
 from typing import Final
 
-#: So many bytes of nothing stand before and behind a folded text: scans read past its ends.
+#: How many zero bytes precede and follow a folded text, because scans read past its ends.
 PAD: Final = 8
 #: The most characters in a row that are dropped.
 LIMIT_DROPPED: Final = 30
-#: A letter that has no ASCII form, and any other such character.
+#: The bytes of a letter without an ASCII form, and of any other such character.
 FOREIGN_LETTER: Final = 0x80
 FOREIGN: Final = 0x81
 
@@ -27,8 +27,8 @@ _PADDING: Final = bytes(PAD)
 _EXPANDS: Final = 0xFE
 _DROPPED: Final = 0xFF
 
-#: What looks like ASCII to a reader. Small on purpose: letters of Cyrillic, Greek, Armenian,
-#: Cherokee and the small capitals that are taken for Latin ones, and typographic signs.
+#: Characters that look like ASCII. Small on purpose: letters of Cyrillic, Greek, Armenian, Cherokee
+#: and small capitals that imitate Latin ones, and typographic signs.
 LOOK_ALIKES: Final[dict[str, str]] = {
     **dict(zip("авсԁеғһіјкӏмнорԛгѕтѵԝхуьӡ", "abcdefhijklmhopqrstvwxyb3", strict=True)),
     **dict(zip("АВСЕНІЈКМОРԚЅТѴԜХУЗӀ", "ABCEHIJKMOPQSTVWXY3I", strict=True)),
@@ -45,20 +45,20 @@ LOOK_ALIKES: Final[dict[str, str]] = {
     **{"。": ".", "․": ".", "∶": ":", "ː": ":", "∕": "/", "⁄": "/", "∣": "|", "\u2800": " "},
     **{"\u2028": "\n", "\u2029": "\n", "\x85": "\n"},
 }
-#: Letters without a picture, and what extends the character before it and is no mark: tones of
-#: skin, signs of voice, two vowels (UAX #29, table 2).
+#: Letters without a glyph, and characters that extend the one before and are not marks: skin tones,
+#: voicing marks, two vowels (UAX #29, table 2).
 _FILLERS: Final = frozenset("\u115f\u1160\u3164\uffa0")
 _EXTENDS: Final = frozenset("\uff9e\uff9f\u0e33\u0eb3🏻🏼🏽🏾🏿")
-#: What belongs to the character behind it (UAX #29, Prepend).
+#: Characters that belong to the following one (UAX #29, Prepend).
 _PREPENDS: Final = frozenset(
     "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
 )
-#: Emoji, which stay whole, and the mark that stands for a cut.
+#: Emoji, which stay whole, and the mark of a cut.
 _KEPT: Final = frozenset("ℹ™Ⓜ…")
 
 
 class Folding:
-    """Folds texts. Threads may share it: what it keeps is equal, whoever makes it."""
+    """Folds texts. Threads may share it: its caches have the same content in every thread."""
 
     __slots__ = ("_expansions", "_pages")
 
@@ -67,7 +67,7 @@ class Folding:
         self._expansions: dict[int, bytes] = {}
 
     def fold(self, text: str, lead: int = 0) -> bytearray:
-        """Return the plain view of text, with `PAD` bytes of nothing at either end.
+        """Return the plain view of a text, with `PAD` zero bytes at both ends.
 
         Arguments:
             text: any text.
@@ -78,7 +78,7 @@ class Folding:
         return self._fold(text, lead)
 
     def offsets(self, text: str, size: int, lead: int = 0) -> array[int]:
-        """Return where in text each byte of its plain view stands, and last the text's length.
+        """Return the index in the text of each byte of its plain view, and last the text's length.
 
         Arguments:
             text: the text.
@@ -152,7 +152,7 @@ class Folding:
 
 @lru_cache(maxsize=8192)
 def _page(number: int) -> tuple[bytes, dict[int, bytes]]:
-    """Return the codes of 256 characters, and what those of them become that become several."""
+    """Return the codes of 256 characters, and the bytes of those that have several."""
     codes, expansions = bytearray(), {}
     for point in range(number << 8, (number << 8) + 256):
         folded = fold_char(chr(point))
@@ -167,7 +167,7 @@ def _page(number: int) -> tuple[bytes, dict[int, bytes]]:
 
 
 def fold_char(char: str) -> bytes:
-    """Return the plain form of one character: nothing where it is dropped.
+    """Return the plain form of one character; empty if it is dropped.
 
     >>> fold_char("é"), fold_char("а"), fold_char("ﬁ")
     (b'e', b'a', b'fi')
@@ -190,7 +190,7 @@ def fold_char(char: str) -> bytes:
 
 
 def _plain(char: str) -> str:
-    """Return a character of a decomposition in ASCII; itself where it has no such form."""
+    """Return a character of a decomposition in ASCII, or unchanged if it has no such form."""
     if unicodedata.category(char)[0] == "M":
         return ""
     if char in LOOK_ALIKES:
@@ -200,7 +200,7 @@ def _plain(char: str) -> str:
 
 
 def extends(char: str) -> bool:
-    """Return whether a character is of the cluster of the one before it (UAX #29, GB9, GB9a)."""
+    """Return whether a character belongs to the cluster of the one before (UAX #29, GB9, GB9a)."""
     return (
         unicodedata.category(char)[0] == "M"
         or char in _EXTENDS
@@ -210,5 +210,5 @@ def extends(char: str) -> bool:
 
 
 def prepends(char: str) -> bool:
-    """Return whether a character is of the cluster of the one behind it (UAX #29, GB9b)."""
+    """Return whether a character belongs to the cluster of the one after it (UAX #29, GB9b)."""
     return char in _PREPENDS

@@ -1,9 +1,9 @@
 """Patterns of google-re2, and for each a second pattern that matches unfinished matches.
 
-`read_pattern` reads the syntax of a pattern and returns a `Pattern`: itself, how long its matches
-are, and a second pattern that matches every beginning of a match. A stream holds back what that
-second pattern matches at its end. Patterns are matched in the plain view of a text, so a pattern
-is brought to ASCII as texts are.
+`read_pattern` reads the syntax of a pattern and returns a `Pattern`: the pattern itself, the
+maximum length of its matches, and a second pattern that matches every beginning of a match. A
+stream holds back the text at its end that this second pattern matches. Patterns are matched in the
+plain view of a text, so a pattern is converted to ASCII in the same way as texts.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from guardrail.detectors.scan.folding import FOREIGN_LETTER, fold_char
 #: The most characters of a pattern.
 LIMIT_PATTERN: Final = 500
 
-#: A match begins and ends where a word does: no letter or digit goes on over its edges. The
-#: character beside it may be read for that; RE2 has no lookaround.
+#: A match begins and ends at a word boundary. The adjacent character is read for that, because RE2
+#: has no lookaround.
 _BEFORE: Final = r"(?:\b|\A|[^0-9A-Za-z])"
 _BEHIND: Final = r"(?:\b|\z|[^0-9A-Za-z])"
 
@@ -32,22 +32,22 @@ class PatternError(ValueError):
     """A pattern is not accepted; the message says why, and does not quote the pattern.
 
     Attributes:
-        key: which key of ``[detectors.NAME]`` is meant.
+        key: the key of ``[detectors.NAME]`` with the error.
     """
 
     key = "pattern"
 
 
 class Pattern(NamedTuple):
-    """A pattern that is ready to be searched for.
+    """A compiled pattern.
 
     Attributes:
-        search: finds the next match; its group 1 is the match, where its edges are read.
-        here: the same, for a match that begins where the search does, behind no letter or digit;
-            ``None`` where no edges are read.
-        begun: finds the leftmost place from which on all that stands there is the beginning of a
-            match, or the end.
-        most: the most characters of a match; ``None`` where there is no bound.
+        search: finds the next match; if its edges are read, group 1 is the match.
+        here: the same, for a match at the start of the search, which no letter or digit precedes;
+            ``None`` if no edges are read.
+        begun: finds the leftmost place from which on the rest of the text is the beginning of a
+            match, or the end of the text.
+        most: the most characters of a match; ``None`` for no bound.
     """
 
     search: Any
@@ -56,11 +56,11 @@ class Pattern(NamedTuple):
     most: int | None
 
 
-class _Part(NamedTuple):
-    r"""A part of a pattern: what it matches whole, the beginnings of that, and its sizes.
+class _PatternPart(NamedTuple):
+    r"""A part of a pattern: patterns for a whole match and for its beginnings, and its sizes.
 
-    ``whole`` leaves out assertions (``^``, ``\b``), so that ``begun`` matches too much sooner
-    than too little: whether one holds at the end of a text that goes on is not known.
+    ``whole`` has no assertions (``^``, ``\b``), because it is unknown whether they hold at the end
+    of an unfinished text. So ``begun`` matches rather too much than too little.
     """
 
     whole: str
@@ -69,24 +69,24 @@ class _Part(NamedTuple):
     most: int | None
 
 
-_EMPTY: Final = _Part("", "", 0, 0)
+_EMPTY: Final = _PatternPart("", "", 0, 0)
 
 
 def read_pattern(text: str, *, is_edged: bool = True) -> Pattern:
-    """Return a pattern; raise `PatternError` where it can't be searched for.
+    """Return a pattern; raise `PatternError` if it is not supported.
 
     Arguments:
         text: the pattern; one of a bundle has `LIMIT_PATTERN` characters at most.
-        is_edged: a match begins and ends where a word does.
+        is_edged: whether a match must begin and end at a word boundary.
 
-    RE2's syntax is taken, but for what has no meaning in the plain view of a text: classes by
-    Unicode's properties, single bytes, and letters that have no ASCII form.
+    RE2's syntax is supported, except for parts without a meaning in the plain view of a text:
+    classes of Unicode properties, single bytes, and letters without an ASCII form.
     """
     if is_edged and len(text) > LIMIT_PATTERN:
         raise PatternError(f"the pattern is over {LIMIT_PATTERN} characters")
     plain = _folded(text)
     _compiled(plain)
-    part = _Reader(plain).read()
+    part = _PatternParser(plain).read()
     if part.least == 0:
         raise PatternError("the pattern matches the empty text")
     begun = _compiled(rf"(?:{part.begun})\z")
@@ -106,14 +106,14 @@ def _compiled(pattern: str) -> Any:
 
 
 def _complaint(error: Exception) -> str:
-    """Return RE2's complaint without the part of the pattern that it quotes."""
+    """Return RE2's message without the part of the pattern that it quotes."""
     message = error.args[0] if error.args else ""
     text = message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
     return text.partition(":")[0].strip() or "it is not a regular expression"
 
 
 def _folded(text: str) -> str:
-    """Return a pattern in ASCII, as texts are when they are searched."""
+    """Return a pattern in ASCII, converted in the same way as texts."""
     parts: list[str] = []
     in_class = False
     for at, char in enumerate(text):
@@ -145,12 +145,12 @@ def _is_bound(text: str, at: int) -> bool:
 
 
 def _is_escaped(text: str, at: int) -> bool:
-    """Return whether an odd number of backslashes stands before a place."""
+    """Return whether an odd number of backslashes precedes a place."""
     return (at - len(text[:at].rstrip("\\"))) % 2 == 1
 
 
-class _Reader:
-    """Reads a pattern that RE2 takes.
+class _PatternParser:
+    """Parses a pattern that RE2 accepts.
 
     Arguments:
         text: the pattern, in ASCII.
@@ -161,13 +161,13 @@ class _Reader:
         self._at = 0
         self._flags = ""
 
-    def read(self) -> _Part:
+    def read(self) -> _PatternPart:
         part = self._alternatives()
         if self._at < len(self._text):
             raise PatternError("the pattern has a closing bracket without an opening one")
         return part
 
-    def _alternatives(self) -> _Part:
+    def _alternatives(self) -> _PatternPart:
         """Read up to the end of a group; its flags end with it."""
         flags = self._flags
         parts = [self._sequence()]
@@ -178,15 +178,15 @@ class _Reader:
         if len(parts) == 1:
             return parts[0]
         sizes = [part.most for part in parts]
-        return _Part(
+        return _PatternPart(
             f"(?:{'|'.join(part.whole for part in parts)})",
             f"(?:{'|'.join(part.begun for part in parts)})",
             min(part.least for part in parts),
             None if None in sizes else max(size for size in sizes if size is not None),
         )
 
-    def _sequence(self) -> _Part:
-        parts: list[_Part] = []
+    def _sequence(self) -> _PatternPart:
+        parts: list[_PatternPart] = []
         while self._peek() not in ("", "|", ")"):
             part = self._quantified(self._atom())
             if part is not _EMPTY:
@@ -199,12 +199,12 @@ class _Reader:
             whole = part.whole + whole
             least += part.least
             most = None if most is None or part.most is None else most + part.most
-        return _Part(f"(?:{whole})" if len(parts) > 1 else whole, begun, least, most)
+        return _PatternPart(f"(?:{whole})" if len(parts) > 1 else whole, begun, least, most)
 
     def _peek(self) -> str:
         return self._text[self._at : self._at + 1]
 
-    def _atom(self) -> _Part:
+    def _atom(self) -> _PatternPart:
         char = self._peek()
         self._at += 1
         if char == "(":
@@ -217,13 +217,13 @@ class _Reader:
             return self._escape()
         return self._leaf(char)
 
-    def _leaf(self, text: str) -> _Part:
-        """Return the part of one character, under the flags that hold here."""
+    def _leaf(self, text: str) -> _PatternPart:
+        """Return the part of one character, under the current flags."""
         whole = f"(?{self._flags}:{text})" if self._flags else text
-        return _Part(whole, f"{whole}?", 1, 1)
+        return _PatternPart(whole, f"{whole}?", 1, 1)
 
-    def _group(self) -> _Part:
-        """Read a group behind its bracket; ``(?i)`` sets flags up to the end of the one around."""
+    def _group(self) -> _PatternPart:
+        """Read a group after its bracket; ``(?i)`` sets flags to the end of the group around it."""
         before = self._flags
         if self._peek() == "?":
             self._at += 1
@@ -237,7 +237,7 @@ class _Reader:
                 self._at = end + 1
                 if self._text[end] == ")":
                     if self._peek() and self._peek() in "*+?{":
-                        # RE2 repeats what stands before the flags
+                        # RE2 repeats the part before the flags
                         raise PatternError(
                             "the pattern has a repeat directly after flags, such as (?i)*"
                         )
@@ -245,10 +245,10 @@ class _Reader:
         part = self._alternatives()
         self._at += 1
         self._flags = before
-        return _Part(f"(?:{part.whole})", f"(?:{part.begun})", part.least, part.most)
+        return _PatternPart(f"(?:{part.whole})", f"(?:{part.begun})", part.least, part.most)
 
     def _class(self) -> str:
-        """Read a class of characters behind its bracket."""
+        """Read a class of characters after its bracket."""
         first = self._at - 1
         if self._peek() == "^":
             self._at += 1
@@ -266,7 +266,7 @@ class _Reader:
         self._at += 1
         return self._text[first : self._at]
 
-    def _escape(self) -> _Part:
+    def _escape(self) -> _PatternPart:
         char = self._peek()
         self._at += 1
         if char in "pPCQE":
@@ -294,8 +294,8 @@ class _Reader:
             raise PatternError("the pattern has an unknown escape")
         return self._leaf("\\" + char)
 
-    def _quantified(self, part: _Part) -> _Part:
-        """Read what stands behind an atom and says how often it comes."""
+    def _quantified(self, part: _PatternPart) -> _PatternPart:
+        """Read the quantifier after an atom."""
         least, most = 1, 1
         char = self._peek()
         bounds: int | None = most
@@ -312,7 +312,7 @@ class _Reader:
         else:
             return part
         if self._peek() == "?":
-            self._at += 1  # prefers few: the same matches may be
+            self._at += 1  # lazy: the same set of matches
         return _EMPTY if part is _EMPTY else _repeated(part, least, bounds)
 
 
@@ -321,8 +321,8 @@ _NO_PROPERTIES: Final = (
 )
 
 
-def _repeated(part: _Part, least: int, most: int | None) -> _Part:
-    """Return what matches a part so many times."""
+def _repeated(part: _PatternPart, least: int, most: int | None) -> _PatternPart:
+    """Return a part that is repeated."""
     if most == 0:
         return _EMPTY
     one = f"(?:{part.whole})"
@@ -333,11 +333,11 @@ def _repeated(part: _Part, least: int, most: int | None) -> _Part:
         begun = f"(?:{one}{{0,{most - 1}}}{part.begun})" if most > 1 else part.begun
         whole = f"(?:{one}{{{least},{most}}})"
     size = None if most is None or part.most is None else most * part.most
-    return _Part(whole, begun, least * part.least, size)
+    return _PatternPart(whole, begun, least * part.least, size)
 
 
 def _REPEAT(text: str, at: int) -> tuple[str, str, str, int] | None:  # noqa: N802
-    """Return the bounds that stand in braces at a place, and where they end."""
+    """Return the bounds in braces at a place, and where they end."""
     end = text.find("}", at)
     low, comma, high = text[at + 1 : end].partition(",") if end > 0 else ("", "", "")
     if not low.isdigit() or (high and not high.isdigit()):

@@ -1,4 +1,4 @@
-"""The phrases and marks by which a text imitates an instruction, as patterns of google-re2.
+"""The phrases and markers by which a text imitates an instruction, as patterns of google-re2.
 
 The patterns are compiled on first use. All have a maximum length, so that a stream knows when no
 match can begin any more. Python's `re` is not used for them: its time on a hostile text is not
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final, cast
 
-#: The library that serves patterns. Its time is linear in the text, whatever the text.
+#: The library for patterns. Its time is linear in the text, for any text.
 ENGINE: Final = "re2"
 #: No match of a pattern here is longer.
 LIMIT_MATCH: Final = 320
@@ -19,8 +19,8 @@ LIMIT_MATCH: Final = 320
 _S = r"[\s_*\"'.,;:-]{1,4}"
 _GAP = rf"(?:[\w'-]{{1,14}}{_S}){{0,4}}?"
 
-#: Words for what came before, for instructions, and for leaving them; by language. Texts are
-#: folded before they are matched: no accents, and sharp s is ss.
+#: Words for "previous", for instructions, and for ignoring them, by language. Texts are folded
+#: before they are matched: no accents, and sharp s is ss.
 _OVERRIDES: Final = (
     # English
     rf"(?:ignore|disregard|forget|override|overrule|bypass|neglect|dismiss|skip){_S}{_GAP}"
@@ -78,7 +78,7 @@ _OVERRIDES: Final = (
     rf"(?:istruzioni|regole|direttive|instrucoes|regras|ordens)",
 )
 
-#: One that its colon ends.
+#: A role marker that ends with a colon.
 _ANNOUNCED: Final = (
     rf"(?:new|updated|real){_S}(?:system{_S})?(?:instructions|directive|prompt)\s{{0,2}}:"
 )
@@ -122,9 +122,9 @@ def pattern(kind: str) -> Any:
 
 
 def matches(kind: str, plain: bytes, begin: int = 0) -> Iterator[tuple[int, int]]:
-    """Give where a kind's pattern matches in a plain view, from left to right.
+    """Yield the matches of a kind's pattern in a plain view, from left to right.
 
-    A colon with another one behind it ends no mark: it is of an address, or of code.
+    A double colon does not end a marker: it belongs to an address, or to code.
     """
     search = pattern(kind).search
     while (match := search(plain, begin)) is not None:
@@ -137,12 +137,12 @@ def matches(kind: str, plain: bytes, begin: int = 0) -> Iterator[tuple[int, int]
 
 
 def compiled(pattern: str, *, is_folding_case: bool = True, has_groups: bool = False) -> Any:
-    """Return a pattern compiled for bytes, of which each is a character.
+    """Return a pattern compiled for bytes; each byte is one character.
 
     Arguments:
         pattern: in RE2's syntax.
-        is_folding_case: upper and lower case match each other.
-        has_groups: its groups are reported; otherwise only the whole match.
+        is_folding_case: whether case is ignored.
+        has_groups: whether its groups are reported; otherwise only the whole match.
     """
     import re2
 
@@ -156,7 +156,7 @@ def compiled(pattern: str, *, is_folding_case: bool = True, has_groups: bool = F
 
 
 def error() -> type[Exception]:
-    """Return what RE2 raises for a pattern that it does not take."""
+    """Return the exception of RE2 for an invalid pattern."""
     import re2
 
     return cast("type[Exception]", re2.error)

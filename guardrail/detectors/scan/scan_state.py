@@ -1,9 +1,9 @@
-"""The state of one scan: the folded text, what was found in it, and the digits being judged.
+"""The state of one scan: the folded text, the findings, and the digits that are being checked.
 
-`ScanSetup` holds what a scan looks for, `ScanState` the text of one scan, and `DigitChain` the
-groups of digits at the place where a rule reads. All rules work on a `ScanState`. A scan runs once,
-from left to right. A finding closes off the text before its end: no later rule reads into it or
-past it, so that what stands before a finding is judged as it will stand once the finding is cut.
+`ScanSetup` has the wanted kinds and their tables, `ScanState` the text of one scan, and
+`DigitChain` the groups of digits at the place where a rule reads. All rules work on a `ScanState`.
+A scan runs once, from left to right. A finding closes the text before its end: no later rule reads
+into it or past it, so the text before a finding is checked as it will be after the cut.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _ALNUM: Final = string.ascii_letters + string.digits
 #: The most groups and digits of a chain that are read.
 _LIMIT_GROUPS: Final = 8
 _LIMIT_DIGITS: Final = 20
-#: Where a chain keeps the sizes of its groups and the signs between them, behind its digits.
+#: The offsets of the sizes of a chain's groups, and of the signs between them, after its digits.
 _SIZES_AT: Final = 24
 _SIGNS_AT: Final = 32
-#: How far back the beginning of a chain of digits is looked for.
+#: How far back the beginning of a chain of digits is searched for.
 _LIMIT_CHAIN: Final = 64
-#: How far before a number its name may stand.
+#: How far before a number its name may be.
 _LIMIT_NAME: Final = 28
 
 
 class ScanSetup:
-    """What a scan looks for; made once, read by every scan."""
+    """The wanted kinds and their tables; made once, read by every scan."""
 
     __slots__ = (
         "bbans",
@@ -78,7 +78,8 @@ class ScanSetup:
         #: National forms of phone numbers of the countries that are named.
         self.phones = phones
         self.tails = tails
-        #: Account numbers, and which one a country has, by its two letters in any case; 0: none.
+        #: The structures of account numbers, and a country's index among them, by its two letters
+        #: in any case; 0 for none.
         self.bbans = (b"", *ibans.values())
         countries = bytearray(1 << 16)
         for number, (one, other) in enumerate(ibans, 1):
@@ -91,15 +92,15 @@ class ScanSetup:
         self.key_pairs = bytes(pairs)
         self.is_digit = _table(string.digits)
         self.is_alnum = _table(_ALNUM)
-        #: Letters and digits: what a number may not be glued to. A low line may stand beside one:
-        #: it is a mark of emphasis, or parts the names in one.
+        #: Letters and digits, which may not be adjacent to a number. An underscore may: it marks
+        #: emphasis, or separates the parts of a name.
         self.is_word = _table(_ALNUM)
         self.is_hex = _table(string.hexdigits)
         self.is_token = _table(_ALNUM + "_-")
         self.is_local = _table(_ALNUM + "._%+'-")
         self.is_space = _table(" \t\n\v\f\r")
-        #: What joins the groups of a number; what makes digits behind it part of another thing,
-        #: which may be cut as that.
+        #: Signs that join the groups of a number; and signs that make the digits after them part of
+        #: something else, which may be cut.
         self.is_joint = _table(" -./")
         self.is_glue = bytes(_table(_ALNUM + "_+/=")[:128]) + b"\1" + bytes(127)
 
@@ -109,7 +110,7 @@ class DigitChain:
 
     Attributes:
         digits: the digits, each as its value.
-        count: how many groups there are.
+        count: the number of groups.
         shape: the sizes of the groups, four bits each, the first group highest.
     """
 
@@ -122,11 +123,11 @@ class DigitChain:
         self.shape = 0
 
     def size_of(self, group: int) -> int:
-        """Return how many digits a group has; 255 for more than are read."""
+        """Return the number of digits of a group; 255 for more than are read."""
         return self.digits[_SIZES_AT + group]
 
     def sign_after(self, group: int) -> int:
-        """Return the sign behind a group."""
+        """Return the sign after a group."""
         return self.digits[_SIGNS_AT + group]
 
     def pair(self, at: int) -> int:
@@ -172,11 +173,11 @@ class DigitChain:
         self.shape = shape << 4 * (_LIMIT_GROUPS - groups)
 
     def is_shaped(self, shape: int, groups: int) -> bool:
-        """Return whether a chain begins with groups of some sizes, as hexadecimal digits."""
+        """Return whether a chain begins with groups of these sizes, given as hexadecimal digits."""
         return self.shape >> 4 * (_LIMIT_GROUPS - groups) == shape
 
     def common_sign(self, groups: int) -> int:
-        """Return the sign that stands between all of a chain's first groups, or 0."""
+        """Return the sign between all of a chain's first groups, or 0 if there are several."""
         for group in range(1, groups - 1):
             if self.sign_after(group) != self.sign_after(0):
                 return 0
@@ -190,7 +191,7 @@ class DigitChain:
         return end
 
     def is_even(self, groups: int) -> bool:
-        """Return whether points stand between all of a chain's first groups, or between none."""
+        """Return whether a chain's first groups have points between all of them, or none."""
         for group in range(1, groups - 1):
             if (self.sign_after(group) == ord(".")) != (self.sign_after(0) == ord(".")):
                 return False
@@ -198,13 +199,13 @@ class DigitChain:
 
 
 class ScanState:
-    """A folded text, and what was found in it.
+    """A folded text, and its findings so far.
 
     Arguments:
-        setup: what to look for.
-        data: the text with its padding; written to where something was found.
-        final: no more text follows.
-        nests: the text inside a private key or a comment is scanned as well.
+        setup: the wanted kinds.
+        data: the text with its padding; findings are overwritten in it.
+        final: whether no more text follows.
+        nests: whether the text inside a private key or a comment is scanned as well.
 
     There is a ``chain`` only after `start_chain`.
     """
@@ -246,17 +247,17 @@ class ScanState:
         self.is_glue = setup.is_glue
 
     def start_chain(self) -> DigitChain:
-        """Return the chain to read digits into; most texts need none, so it is made here."""
+        """Return the chain to read digits into; it is made here because most texts need none."""
         if not self.has_chain:
             self.chain = DigitChain()
             self.has_chain = True
         return self.chain
 
     def is_joined(self, at: int) -> bool:
-        """Return whether a dash or a point joins the digits at a place to what is before it.
+        """Return whether a dash or a point joins the digits at a place to the text before.
 
-        A point does behind any digit, for it makes a fraction of them; and behind the end of what
-        was cut or is a mark for it, since that may have been a digit.
+        A point joins them after any digit, because it makes them a fraction; and after the end of a
+        cut or of a mark, since a digit may have been there.
         """
         text = self.text
         if text[at - 1] == ord("."):
@@ -269,8 +270,8 @@ class ScanState:
     def is_linked(self, at: int) -> bool:
         """Return whether a sign links the digits at a place to a chain before it.
 
-        Of a chain that goes on from a letter or from what is in a payload, nothing is known: it
-        may be cut as that. What is known of a chain from an earlier answer is not read again.
+        Nothing is known of a chain that continues from a letter or from text in a payload: it may
+        be cut with that. The result for a chain is cached.
         """
         text = self.text
         if not self.is_digit[text[at]] or not self.is_digit[text[at - 2]]:
@@ -292,9 +293,9 @@ class ScanState:
         )
 
     def next_group(self, at: int) -> int:
-        """Return where the next group of a number begins: behind one sign, spaces, a line's end.
+        """Return where the next group of a number begins, after one sign, spaces or a line's end.
 
-        Where none of these stands, it is the place itself.
+        If there is none of these, it is the place itself.
         """
         text = self.text
         spot = at
@@ -312,25 +313,25 @@ class ScanState:
         return spot
 
     def is_named(self, at: int, names: tuple[bytes, ...]) -> bool:
-        """Return whether one of some names stands just before a place, with no cut between."""
+        """Return whether one of some names is just before a place, with no cut between."""
         first = max(self.floor, at - _LIMIT_NAME)
         before = bytes(self.data[first:at]).lower()
         before = before[max(before.rfind(b"]"), before.rfind(b"\x81")) + 1 :]
         return any(name in before for name in names)
 
     def follows_number(self, at: int) -> bool:
-        """Return whether a number in groups by spaces goes back beyond a place."""
+        """Return whether a number in groups with spaces begins before a place."""
         return self.text[at - 1] == ord(" ") and self.is_linked(at)
 
     def close(self, end: int) -> None:
-        """Close off all before a place: no rule reads past it again."""
+        """Close the text before a place: no rule reads past it again."""
         self.text[end - 1] = 1
         self.text[end - 2] = 1
         self.floor = end
         self.chain_low, self.chain_high = 1, 0
 
     def accept(self, kind: int, start: int, end: int) -> int:
-        """Note a finding, close it off, and return where the scan goes on."""
+        """Add a finding, close it, and return where the scan continues."""
         if len(self.found) >= self.setup.limit:
             raise TooManyFindings(self.setup.limit)
         self.found.append((kind, start, end))
@@ -338,13 +339,13 @@ class ScanState:
         return end
 
     def accept_open(self, kind: int, start: int, end: int, closer: int) -> int:
-        """Note a finding whose end may lie in text that has yet to come."""
+        """Add a finding whose end may be in later text."""
         if end == self.size and not self.final:
             self.closer = closer
         return self.accept(kind, start, end)
 
     def count_digits(self, at: int, limit: int) -> int:
-        """Return how many digits stand at a place, at most one more than a limit."""
+        """Return how many digits are at a place, at most one more than a limit."""
         end = at
         while end - at <= limit and self.is_digit[self.text[end]]:
             end += 1

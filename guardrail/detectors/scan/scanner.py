@@ -1,7 +1,7 @@
-"""Finds kinds in whole texts: `Scanner`.
+"""Find kinds in whole texts: `Scanner`.
 
-It prepares what is needed for the kinds that are wanted, and returns the findings in order. Their
-offsets are those of the original text, whatever view of it was searched.
+It prepares the tables for the wanted kinds, and returns the findings in order. Their offsets are
+those of the original text, in whatever view they were found.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from operator import itemgetter
 from typing import Final
 
 from guardrail.detectors import formats, payloads, phone_formats
-from guardrail.detectors.credentials import Credentials
+from guardrail.detectors.credentials import CredentialSearch
 from guardrail.detectors.custom_kinds import Detector, Search
 from guardrail.detectors.kinds import (
     LIMIT_FINDINGS,
     NAMES,
-    Finding,
+    Detection,
     TooManyFindings,
     bare,
     expand,
@@ -31,7 +31,7 @@ from guardrail.detectors.scan.scan_state import ScanSetup, ScanState
 from guardrail.detectors.scan.scanner_core import ScannerCore
 from guardrail.detectors.scan.view import TextView
 
-#: The kinds that each way of looking finds.
+#: The kinds that each method finds.
 BY_FORMAT: Final = frozenset(formats.MARKS)
 PHRASES: Final = ("override", "hidden_text", "role_marker")
 INVISIBLE: Final = frozenset(("bidi", "tag", "zero_width"))
@@ -45,15 +45,15 @@ class Scanner:
 
     Arguments:
         kinds: names of kinds and groups.
-        limit: how many places of one text are looked at closely, in each of the ways to look
-            (formats, each sort of phrase, payloads, words, invisible characters). A text with more
-            of them is refused with `TooManyFindings`, since each costs more than a character.
-        own: kinds of your own, which ``kinds`` may name.
+        limit: how many findings and possible findings a text may have, for each method (formats,
+            each sort of phrase, payloads, words, invisible characters). A text with more is
+            rejected with `TooManyFindings`, since each costs more than a character.
+        own: custom kinds, which ``kinds`` may name.
 
     Raises `ValueError` for an unknown name. Without kinds it finds nothing.
 
     >>> Scanner(["contacts"]).find("Write to ada@example.org.")
-    [Finding(kind='email', start=9, end=24)]
+    [Detection(kind='email', start=9, end=24)]
     """
 
     __slots__ = (
@@ -96,16 +96,16 @@ class Scanner:
             limit=limit,
         )
         self.core = ScannerCore(setup)
-        #: Kinds with a pattern of their own: a bundle's, then ours.
-        self.by_pattern: list[Detector | Credentials] = [
+        #: Kinds with their own pattern: the bundle's, then built-in ones.
+        self.by_pattern: list[Detector | CredentialSearch] = [
             kind for kind in own if isinstance(kind, Detector) and kind.name in wanted
         ]
         self.models = [kind for kind in own if isinstance(kind, ModelKind) and kind.name in wanted]
         if "credential" in wanted:
-            self.by_pattern.append(Credentials(self.core, [detector.name for detector in own]))
+            self.by_pattern.append(CredentialSearch(self.core, [detector.name for detector in own]))
         self._patterns = [kind for kind in PHRASES if kind in wanted]
         for kind in self._patterns:
-            re2_patterns.pattern(kind)  # compiled now, and not on the first text
+            re2_patterns.pattern(kind)  # compiled now, not at the first text
         self._payloads = PayloadRuns(limit) if "encoded" in wanted else None
         self._words = WordRuns(wanted & WORDS, self.signs, limit) if wanted & WORDS else None
         self._invisible = wanted & INVISIBLE
@@ -114,36 +114,36 @@ class Scanner:
             self._patterns or self.by_pattern or self.models or self._payloads is not None
         )
 
-    def find(self, text: str) -> list[Finding]:
-        """Return what is found in a text, by start, then end. Findings may overlap.
+    def find(self, text: str) -> list[Detection]:
+        """Return the findings in a text, sorted by start, then end. Findings may overlap.
 
-        What stands inside a private key or a hidden comment is found as well. A text without
-        anything gives an empty list. Raises `TooManyFindings`, and `DetectorFailed` where a kind
-        with code of its own fails.
+        Findings inside a private key or a hidden comment are included. A text without findings has
+        an empty list. Raises `TooManyFindings`, and `DetectorFailed` if a kind with its own code
+        fails.
         """
         view = TextView(self.folding, text)
         found = self._look(view)
         if view.is_ascii:
-            findings = {Finding(kind, start - PAD, end - PAD) for kind, start, end in found}
+            findings = {Detection(kind, start - PAD, end - PAD) for kind, start, end in found}
         else:
             findings = {
-                Finding(kind, view.start(start), view.end(end)) for kind, start, end in found
+                Detection(kind, view.start(start), view.end(end)) for kind, start, end in found
             }
-            findings.update(Finding(*span) for span in self._find_invisible(text))
+            findings.update(Detection(*span) for span in self._find_invisible(text))
         for model in self.models:
             spans = model.find([text], self.limit)[0]
-            findings.update(Finding(model.name, start, end) for start, end in spans)
+            findings.update(Detection(model.name, start, end) for start, end in spans)
         return sorted(findings, key=_PLACE)
 
     def kinds_in(self, text: str) -> frozenset[str]:
-        """Return the kinds that are found in a text.
+        """Return the kinds of the findings in a text.
 
-        Raises `TooManyFindings`, and `DetectorFailed` where a kind with code of its own fails.
+        Raises `TooManyFindings`, and `DetectorFailed` if a kind with its own code fails.
         """
         return self.kinds_in_all([text]) if self.models else self._kinds_in(text)
 
     def kinds_in_all(self, texts: Sequence[str]) -> frozenset[str]:
-        """Return the kinds that are found in any of some texts: see `kinds_in`."""
+        """Return the kinds of the findings in any of some texts: see `kinds_in`."""
         found = frozenset().union(*[self._kinds_in(text) for text in texts])
         names = [model.name for model in self.models if any(model.find(texts, self.limit))]
         return found.union(names)
@@ -158,7 +158,7 @@ class Scanner:
         return frozenset(found)
 
     def _look(self, view: TextView) -> list[tuple[str, int, int]]:
-        """Return all that is found in a plain view."""
+        """Return all findings in a plain view."""
         found = [(NAMES[kind], start, end) for kind, start, end in self._scan(view.data)]
         if self._patterns or self.by_pattern:
             plain = bytes(view.data[PAD:-PAD])

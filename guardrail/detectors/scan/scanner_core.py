@@ -1,8 +1,8 @@
-"""The scan of a folded text: it stops where a finding may be and calls the rules there.
+"""The scan of a folded text: it stops where a finding may be, and calls the rules there.
 
 `ScannerCore` is made once per `Scanner` and shared by its scans. It makes one pass over the text of
 a `ScanState`, from left to right. For a text that continues, `decided_until` returns how much of it
-is decided. ``benchmarks/validation/texts.py`` measures it.
+is decided. Measured by ``benchmarks/validation/texts.py``.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ _MAC: Final = 8
 _PRIVATE_KEY: Final = 9
 _API_KEY: Final = 11
 
-#: What a stop is for: see `formats`.
+#: The reasons for a stop: see `formats`.
 _DIGIT: Final = 1
 _OTHER: Final = 2
 _KEY: Final = 4
 
-#: How far a rule reads on from its stop where no space ends it, and where spaces do not.
+#: How far a rule reads from its stop, without spaces and across spaces.
 _LIMIT_TOKEN: Final = 1200
 _LIMIT_SPACED: Final = 120
-#: How far before its stop a finding may begin, all within one word.
+#: How far before its stop a finding may begin, within one word.
 _LIMIT_BEFORE: Final = 66
-#: What else may stand between two groups of a number, or before an extension.
+#: Other text between two groups of a number, or before an extension.
 _BESIDE: Final = b"(),;:=#_"
 
 
 class ScannerCore:
-    """All rules, and the scan. It has no state of its own: threads may share it.
+    """All rules, and the scan. It has no state, so threads may share it.
 
     Arguments:
-        setup: what to look for.
+        setup: the wanted kinds.
     """
 
     __slots__ = ("_addresses", "_numbers", "_phones", "_tokens", "setup")
@@ -62,11 +62,11 @@ class ScannerCore:
         self._tokens = TokenRules()
 
     def end_of_open(self, state: ScanState, closer: int, at: int) -> int:
-        """Return where a finding that is open at a place ends: see `TokenRules`."""
+        """Return the end of a finding that is open at a place: see `TokenRules`."""
         return self._tokens.end_of_open(state, closer, at)
 
     def scan(self, state: ScanState, begin: int, stop: int) -> int:
-        """Scan from one place to another and return where it came to, which may be beyond."""
+        """Scan from one place to another; return where the scan ended, which may be later."""
         text = state.text
         triggers = state.setup.triggers
         table = triggers
@@ -82,7 +82,7 @@ class ScannerCore:
         return at
 
     def _judge(self, state: ScanState, at: int, what: int) -> int:
-        """Ask the rules for what a stop is for; return where the scan goes on, or 0."""
+        """Call the rules for the reasons of a stop; return where the scan continues, or 0."""
         end = 0
         if what & _DIGIT:
             return 0 if state.is_digit[state.text[at - 1]] else self._numbers.number(state, at)
@@ -93,7 +93,7 @@ class ScannerCore:
         return end
 
     def _judge_mark(self, state: ScanState, at: int) -> int:
-        """Ask the rule whose mark stands at a place."""
+        """Call the rule whose mark is at a place."""
         text = state.text
         wanted = state.wanted
         sign = text[at]
@@ -123,14 +123,14 @@ class ScannerCore:
         return self._tokens.comment(state, at) if sign == ord("<") else 0
 
     def decided_until(self, state: ScanState, least: int) -> int:
-        """Return up to where stops are decided, whatever text may follow.
+        """Return the place up to which stops are decided, for any later text.
 
-        The rules read on to the end of a word, so the last word is not decided; nor is a word
-        before it with digits, for these go on over spaces; nor the beginning of an armour.
+        The rules read to the end of a word, so the last word is not decided; nor is a word with
+        digits before it, because numbers continue across spaces; nor the beginning of an armour.
 
         Arguments:
             state: the scan.
-            least: what was decided before.
+            least: the place that was decided before.
         """
         text = state.text
         size = state.size
@@ -158,10 +158,10 @@ class ScannerCore:
         return max(at, least)
 
     def _may_go_on(self, state: ScanState, at: int) -> int:
-        """Return whether a number may go on over the space, or the line's end, before a place.
+        """Return whether a number may continue across the space, or the line's end, before a place.
 
-        0: it does not; 2: it may, for the word before has digits; 1: it may if a word before that
-        one has: this one is a group of letters, or what stands before an extension.
+        0: it does not; 2: it may, because the word before has digits; 1: it may if an earlier word
+        has digits, because this one is a group of letters, or text before an extension.
         """
         text = state.text
         spot = at - 1
@@ -184,12 +184,12 @@ class ScannerCore:
         return 1 if state.wanted[_PHONE] and word in EXTENSIONS else 0
 
     def earliest_start(self, state: ScanState, least: int, at: int) -> int:
-        """Return where a finding that is recognised by a stop at a place, or later, may begin."""
+        """Return the earliest start of a finding with a stop at a place, or later."""
         text = state.text
         first = max(least, at - _LIMIT_BEFORE)
         while at > first and not state.is_space[text[at - 1]]:
             at -= 1
-        # the 1 of North America may stand before a bracket, with a space
+        # the 1 of North America may precede a bracket, with a space
         if text[at] == ord("(") and at - 2 >= least and text[at - 2] == ord("1"):
             return at - 2
         return at

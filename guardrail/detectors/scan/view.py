@@ -1,8 +1,7 @@
-"""A text beside its plain view, and what the search for one kind in it returns.
+"""A text with its plain view, and the result of the search for one kind in it.
 
-`TextView` converts places between a text and its plain view (see `folding`); `FoldCache` keeps the
-last plain view for the layers that follow. A `Finder` looks through a view and returns a
-`FinderResult`.
+`TextView` converts places between a text and its plain view (see `folding`); `FoldCache` caches the
+last plain view for the layers that follow. A `Finder` searches a view and returns a `FinderResult`.
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ from typing import Protocol
 
 from guardrail.detectors.scan.folding import PAD, Folding, extends, prepends
 
-#: A finding in a plain view: its kind, where it begins, where it ends.
+#: A finding in a plain view: its kind, its start and its end.
 Span = tuple[str, int, int]
 
 
 class FoldCache:
-    """Folds, and keeps what the last text came to: layers that cut nothing hand on the text.
+    """Folds texts, and caches the last result: layers that cut nothing pass on the same text.
 
     For one text, and one thread.
 
     Arguments:
-        folding: what folds.
+        folding: makes the plain view.
     """
 
     __slots__ = ("_folding", "_lead", "_places", "_plain", "_text")
@@ -54,10 +53,10 @@ class FoldCache:
 
 
 class TextView:
-    """A text beside its plain view.
+    """A text with its plain view.
 
     Arguments:
-        folding: what folds.
+        folding: makes the plain view.
         text: the text.
         lead: how many characters before it were dropped in a row.
     """
@@ -74,11 +73,11 @@ class TextView:
 
     @property
     def size(self) -> int:
-        """Where the plain view ends."""
+        """The end of the plain view."""
         return len(self.data) - PAD
 
     def place(self, at: int) -> int:
-        """Return where in the text a byte of the plain view stands."""
+        """Return the place in the text of a byte of the plain view."""
         if self.is_ascii:
             return at - PAD
         if self._places is None:
@@ -86,7 +85,7 @@ class TextView:
         return self._places[at - PAD]
 
     def byte(self, place: int) -> int:
-        """Return the first byte of the plain view that comes of a place in the text, or later."""
+        """Return the first byte of the plain view for a place in the text, or later."""
         if self.is_ascii:
             return place + PAD
         if self._places is None:
@@ -94,7 +93,7 @@ class TextView:
         return bisect_left(self._places, place) + PAD
 
     def start(self, at: int, least: int = 0) -> int:
-        """Return where in the text the cluster begins that a byte is of."""
+        """Return the start in the text of a byte's cluster."""
         if self.is_ascii:
             return at - PAD
         place = self.place(at)
@@ -105,7 +104,7 @@ class TextView:
         return place
 
     def end(self, at: int) -> int:
-        """Return where in the text the cluster ends that the byte before a place is of."""
+        """Return the end in the text of the cluster of the byte before a place."""
         if self.is_ascii:
             return at - PAD
         place, stop = self.place(at - 1) + 1, self.place(at)
@@ -115,7 +114,7 @@ class TextView:
 
 
 class FinderResult:
-    """What a look at a plain view gives: findings, up to where all is decided, what is open."""
+    """The result of a search: findings, how far all is decided, and an open finding."""
 
     __slots__ = ("closer", "cursor", "found", "inner", "limit")
 
@@ -130,12 +129,12 @@ class FinderResult:
 
 
 class Finder(Protocol):
-    """Finds something in a plain view, from left to right, each thing after the last."""
+    """Finds one kind in a plain view, from left to right."""
 
     def __call__(self, view: TextView, cursor: int, floor: int, final: bool) -> FinderResult:
-        """Look from a cursor on; before the floor all is cut."""
+        """Search from a cursor on; everything before the floor is cut."""
         ...
 
     def ending(self, view: TextView, closer: int, at: int, final: bool) -> int:
-        """Return where what is open ends, or -1."""
+        """Return the end of an open finding, or -1."""
         ...

@@ -1,1 +1,1 @@
-"""The view of a guarded input: tensors, tables, records and texts, read once."""
+"""The view of a guarded input, which is read once at the start of a call."""

@@ -1,7 +1,8 @@
-"""Columns of text, as their buffers: spelt out, by reference, by code, and Python's own strings.
+"""Columns of text, in the memory layouts of the libraries.
 
-Owns the ways in which libraries lay text out, one class for each. Refuses to convert and to
-decode, as `guardrail.facts.input_view.columns` does, of which these are parts.
+There is one class for each layout: Arrow's text, Arrow's string views, dictionary codes and Python
+strings. They are parts of the columns of `guardrail.facts.input_view.columns`; nothing is converted
+or decoded.
 """
 
 from __future__ import annotations
@@ -25,44 +26,44 @@ from guardrail._core import (
     measure_views,
 )
 from guardrail.facts.input_view.columns import (
-    AnyRule,
-    ByCode,
+    AnyRowRule,
+    ColumnPart,
+    DictionaryPart,
     Hash,
-    Part,
-    Rule,
+    RowRule,
     Verdict,
     mark_bytes,
     null_rows,
     present_of,
 )
 
-#: The length that a null has in a digest.
+#: The length of a null in a digest.
 _NO_LENGTH: Final = -1
 
 
-_ANY: Final = AnyRule()
+_ANY: Final = AnyRowRule()
 
 
-class Words(Part, Protocol):
-    """Rows of text: a part that can be a dictionary."""
+class TextPart(ColumnPart, Protocol):
+    """Rows of text, which can also be a dictionary."""
 
-    def flags(self, rule: Rule) -> bytes:
-        """Return each row's code: `OK`, or what is wrong with it."""
+    def flags(self, rule: RowRule) -> bytes:
+        """Return the code of each row: `OK`, or its fault."""
         ...
 
     def words(self) -> Iterable[bytes | None]:
-        """Return each row as UTF-8, ``None`` for a null. A broken row is ``b""``."""
+        """Return each row as UTF-8, ``None`` for a null. An invalid row is ``b""``."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Text:
-    """Text, as Arrow lays it out: its bytes in a row, and where each ends.
+class ArrowText:
+    """Text in Arrow's layout: the bytes of all rows, and the offset of each row.
 
     Attributes:
         offsets: contiguous integers of 32 or 64 bits, one more than rows.
         data: the bytes.
-        validity, offset: the bitmap and where it begins, or ``None``.
+        validity, offset: the bitmap and the index of its first bit, or ``None``.
     """
 
     offsets: memoryview
@@ -75,7 +76,7 @@ class Text:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the offsets and of what says which rows are null."""
+        """The bytes of the offsets and of the null marks."""
         return self.offsets.nbytes + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
@@ -83,17 +84,17 @@ class Text:
         nbytes = measure_text(self.offsets, self.data.nbytes)
         return (MALFORMED, 0, 0) if nbytes < 0 else (OK, 0, nbytes)
 
-    def check(self, rule: Rule) -> Verdict:
+    def check(self, rule: RowRule) -> Verdict:
         """Return what is wrong with the first bad row, its index, and how many are bad."""
         return self._check(rule, None)
 
-    def flags(self, rule: Rule) -> bytes:
+    def flags(self, rule: RowRule) -> bytes:
         """Return each row's code."""
         flags = bytearray(len(self))
         self._check(rule, flags)
         return bytes(flags)
 
-    def _check(self, rule: Rule, flags: bytearray | None) -> Verdict:
+    def _check(self, rule: RowRule, flags: bytearray | None) -> Verdict:
         return check_text(
             self.offsets, self.data, self.validity, self.offset,
             rule.nullable, rule.max_chars, rule.choices, flags,
@@ -126,13 +127,13 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Views:
-    """Text, as Arrow's string views lay it out: short ones in place, others by reference.
+class ArrowTextViews:
+    """Text as Arrow's string views: short texts inline, others by reference.
 
     Attributes:
         views: 16 bytes per row.
         buffers: the bytes of longer texts.
-        validity, offset: the bitmap and where it begins, or ``None``.
+        validity, offset: the bitmap and the index of its first bit, or ``None``.
     """
 
     views: memoryview
@@ -145,24 +146,24 @@ class Views:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the views and of what says which rows are null."""
+        """The bytes of the views and of the null marks."""
         return self.views.nbytes + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
         """Return the bytes of the text, each as often as a row refers to it."""
         return OK, 0, measure_views(self.views, self.validity, self.offset)
 
-    def check(self, rule: Rule) -> Verdict:
+    def check(self, rule: RowRule) -> Verdict:
         """Return what is wrong with the first bad row, its index, and how many are bad."""
         return self._check(rule, None)
 
-    def flags(self, rule: Rule) -> bytes:
+    def flags(self, rule: RowRule) -> bytes:
         """Return each row's code."""
         flags = bytearray(len(self))
         self._check(rule, flags)
         return bytes(flags)
 
-    def _check(self, rule: Rule, flags: bytearray | None) -> Verdict:
+    def _check(self, rule: RowRule, flags: bytearray | None) -> Verdict:
         return check_views(
             self.views, self.buffers, self.validity, self.offset,
             rule.nullable, rule.max_chars, rule.choices, flags,
@@ -199,12 +200,12 @@ class Views:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Objects:
+class TextObjects:
     """Text as Python's own strings.
 
     Attributes:
         values: a numpy array of objects, of one axis.
-        na: what says that a row is null besides ``None``; see `guardrail._core.check_objects`.
+        na: the value that marks a null row, besides ``None``; see `guardrail._core.check_objects`.
     """
 
     values: Any
@@ -219,20 +220,20 @@ class Objects:
         return 8 * len(self)
 
     def measure(self) -> Verdict:
-        """Return the bytes of the text, estimated from above; or the first that is none."""
+        """Return the bytes of the text, estimated from above; or the first row that is not text."""
         return measure_objects(self.values, self.na)
 
-    def check(self, rule: Rule) -> Verdict:
+    def check(self, rule: RowRule) -> Verdict:
         """Return what is wrong with the first bad row, its index, and how many are bad."""
         return self._check(rule, None)
 
-    def flags(self, rule: Rule) -> bytes:
+    def flags(self, rule: RowRule) -> bytes:
         """Return each row's code."""
         flags = bytearray(len(self))
         self._check(rule, flags)
         return bytes(flags)
 
-    def _check(self, rule: Rule, flags: bytearray | None) -> Verdict:
+    def _check(self, rule: RowRule, flags: bytearray | None) -> Verdict:
         return check_objects(
             self.values, self.na, rule.nullable, rule.max_chars, rule.choices, flags
         )
@@ -242,7 +243,7 @@ class Objects:
         return sum(type(item) is not str for item in self.values)
 
     def words(self) -> Iterable[bytes | None]:
-        """Return each row as UTF-8, a lone surrogate as if it were a character."""
+        """Return each row as UTF-8; a lone surrogate is encoded like a character."""
         for item in self.values:
             yield item.encode("utf-8", "surrogatepass") if type(item) is str else None
 
@@ -256,11 +257,11 @@ class Objects:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Codes(ByCode[Words]):
-    """Text by its place in a dictionary; see `ByCode`."""
+class TextCodes(DictionaryPart[TextPart]):
+    """Text as codes of a dictionary; see `DictionaryPart`."""
 
     def measure(self) -> Verdict:
-        """Return the bytes of the dictionary's text, or what is wrong with its first bad entry."""
+        """Return the bytes of the dictionary's text, or the fault of its first bad entry."""
         nbytes = 0
         for part in self.dictionary:
             code, _, more = part.measure()
@@ -269,13 +270,13 @@ class Codes(ByCode[Words]):
             nbytes += more
         return OK, 0, nbytes
 
-    def check(self, rule: Rule) -> Verdict:
+    def check(self, rule: RowRule) -> Verdict:
         """Return what is wrong with the first bad row, its index, and how many are bad."""
         flags = b"".join([part.flags(rule) for part in self.dictionary])
         return self.judge(flags, nullable=rule.nullable)
 
     def nulls(self) -> int:
-        """Return how many rows are null, or have no entry at all."""
+        """Return how many rows are null, or have no entry."""
         flags = [
             bytes(NULL if word is None else OK for word in part.words()) for part in self.dictionary
         ]
@@ -288,7 +289,7 @@ class Codes(ByCode[Words]):
         return sum(counts[code] * size for code, size in enumerate(sizes))
 
     def digest(self, marks: Hash, content: Hash) -> None:
-        """Add the rows as the text that they stand for."""
+        """Add the rows as the text of their entries."""
         entries = [word for part in self.dictionary for word in part.words()]
         present = present_of(len(self), self.validity, self.offset)
         places = zip(self.codes.tolist(), present, strict=True)

@@ -1,8 +1,8 @@
-"""Columns of other values than numbers and text: small floats, times, decimals, lists, nulls.
+"""Columns of half floats, times, decimals, lists, nulls and dictionary-encoded values.
 
-There is one class for each memory layout of the libraries, and one for dictionary-encoded numbers.
-They are parts of the columns of `guardrail.facts.input_view.columns`; here too, no ``repr`` shows a
-row. Bounds are compared exactly: in whole numbers of a column's own unit.
+There is one class for each memory layout of the libraries. They are parts of the columns of
+`guardrail.facts.input_view.columns`. No ``repr`` shows a row. Bounds are compared exactly, in whole
+numbers of a column's own unit.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from guardrail._core import (
 from guardrail._core._column_py import check_numbers as check_exactly
 from guardrail._core.terms import IN_LIST
 from guardrail.facts.input_view.columns import (
-    AnyRule,
-    Bits,
-    ByCode,
-    Column,
+    AnyRowRule,
+    BoolPart,
+    DictionaryPart,
     Hash,
-    Numbers,
-    Rule,
+    NumberPart,
+    RowRule,
+    TableColumn,
     Verdict,
     cleared,
     mark_bytes,
@@ -45,16 +45,16 @@ from guardrail.facts.input_view.columns import (
     present_of,
 )
 
-_NO_NULL: Final = AnyRule(nullable=False)
+_NO_NULL: Final = AnyRowRule(nullable=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Halves:
-    """Floats of 16 bits, which no kernel of columns reads: they are widened when checked.
+class HalfFloats:
+    """Floats of 16 bits. The core does not read these, so they are widened for a check.
 
     Attributes:
-        values: one axis, whatever the stride, of the bits as ``uint16`` in native order.
-        validity, offset: as `Numbers` has them.
+        values: the bits as ``uint16`` in native order, with one axis and any stride.
+        validity, offset: as `NumberPart` has them.
     """
 
     values: memoryview
@@ -66,23 +66,23 @@ class Halves:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the numbers and of what says which are null."""
+        """The bytes of the numbers and of the null marks."""
         return self.values.nbytes + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
-    def _widened(self) -> Numbers:
+    def _widened(self) -> NumberPart:
         raw, numpy = self.values.tobytes(), sys.modules.get("numpy")
         wide: Any = (
             array("f", struct.unpack(f"={len(self)}e", raw))
             if numpy is None
             else numpy.frombuffer(raw, "f2").astype("f4")
         )
-        return Numbers(memoryview(wide), self.validity, self.offset)
+        return NumberPart(memoryview(wide), self.validity, self.offset)
 
-    def check(self, rule: Rule) -> Verdict:
+    def check(self, rule: RowRule) -> Verdict:
         """Return what is wrong with the first bad row, its index, and how many are bad."""
         return self._widened().check(rule)
 
@@ -107,10 +107,10 @@ class Times:
 
     Attributes:
         numbers: the numbers.
-        ticks: how many of the unit a second has; a day has 1/86400.
+        ticks: how many of the unit are in a second; 1/86400 for days.
     """
 
-    numbers: Numbers
+    numbers: NumberPart
     ticks: Fraction
 
     def __len__(self) -> int:
@@ -118,25 +118,25 @@ class Times:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the numbers and of what says which are null."""
+        """The bytes of the numbers and of the null marks."""
         return self.numbers.nbytes
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
-    def check(self, rule: Rule) -> Verdict:
+    def check(self, rule: RowRule) -> Verdict:
         """Return what is wrong with the first bad row, its index, and how many are bad.
 
-        Bounds are compared exactly: where one has no exact float, row by row.
+        Bounds are compared exactly; if one has no exact float, row by row.
         """
         low, high = _scaled(rule, self.ticks)
         held = self.numbers
         is_exact = all(
             abs(bound) == math.inf or int(float(bound)) == bound for bound in (low, high)
         )
-        if low > high:  # no whole number of the unit lies between the two
-            return held.check(AnyRule(rule.nullable, math.inf, math.inf))
+        if low > high:  # no whole number of the unit is between the two
+            return held.check(AnyRowRule(rule.nullable, math.inf, math.inf))
         check: Any = check_numbers if is_exact else check_exactly
         if is_exact:
             low, high = float(low), float(high)
@@ -155,18 +155,18 @@ class Times:
         return 0
 
     def one(self, row: int) -> Times:
-        """Return one row by itself."""
+        """Return one row as a part."""
         return replace(self, numbers=self.numbers.one(row))
 
     def present(self) -> bytes:
-        """Return a byte per row: 0 where it is null by its library's marks, else 1."""
+        """Return a byte per row: 0 if the library marks it as null, else 1."""
         return self.numbers.present()
 
     def items(self) -> list[bytes]:
         """Return the bytes of each row, as an integer of 64 bits."""
         return self._widened().items()
 
-    def _widened(self) -> Numbers:
+    def _widened(self) -> NumberPart:
         held = self.numbers
         if held.values.itemsize == 8:
             return held
@@ -177,7 +177,7 @@ class Times:
         self._widened().digest(marks, content)
 
 
-def _scaled(rule: Rule, scale: Fraction) -> tuple[float, float]:
+def _scaled(rule: RowRule, scale: Fraction) -> tuple[float, float]:
     """Return the exact bounds of a rule in whole numbers of a unit, or infinities."""
     low = -math.inf if rule.least is None else math.ceil(rule.least * scale)
     high = math.inf if rule.most is None else math.floor(rule.most * scale)
@@ -186,13 +186,13 @@ def _scaled(rule: Rule, scale: Fraction) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Decimals:
-    """Decimals, as Arrow lays them out: whole numbers of 4 to 32 bytes, of one scale.
+    """Decimals in Arrow's layout: integers of 4 to 32 bytes, with one scale.
 
     Attributes:
         values: the bytes, in native order.
         width: how many bytes each has.
-        scale: how many of its digits stand behind the point.
-        validity, offset: as `Numbers` has them.
+        scale: the number of digits after the decimal point.
+        validity, offset: as `NumberPart` has them.
     """
 
     values: memoryview
@@ -206,14 +206,14 @@ class Decimals:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the numbers and of what says which are null."""
+        """The bytes of the numbers and of the null marks."""
         return self.values.nbytes + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
-    def check(self, rule: Rule) -> Verdict:
+    def check(self, rule: RowRule) -> Verdict:
         """Return what is wrong with the first bad row, its index, and how many are bad."""
         if rule.least is None and rule.most is None:
             return _check_nulls_by(rule, len(self), self.validity, self.offset)
@@ -249,19 +249,19 @@ class Decimals:
         content.update(b"".join([raw if is_there else nothing for is_there, raw in rows]))
 
 
-def _check_nulls_by(rule: Rule, rows: int, validity: memoryview | None, offset: int) -> Verdict:
+def _check_nulls_by(rule: RowRule, rows: int, validity: memoryview | None, offset: int) -> Verdict:
     return (OK, 0, 0) if rule.nullable else check_nulls(rows, validity, offset, None)
 
 
 def _verdict_of(codes: Sequence[int]) -> Verdict:
-    """Return what a check returns, of the codes of all rows."""
+    """Return the result of a check from the codes of all rows."""
     bad = [row for row, code in enumerate(codes) if code != OK]
     return (codes[bad[0]], bad[0], len(bad)) if bad else (OK, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Nulls:
-    """Rows of which each is null: a column whose library found no type for it."""
+    """Rows that are all null: a column for which the library found no type."""
 
     rows: int
 
@@ -270,15 +270,15 @@ class Nulls:
 
     @property
     def nbytes(self) -> int:
-        """Nothing is kept."""
+        """0: no buffer is kept."""
         return 0
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
-    def check(self, rule: Rule) -> Verdict:
-        """Return that all rows are null, where none may be."""
+    def check(self, rule: RowRule) -> Verdict:
+        """Return that all rows are null, if no row may be null."""
         return (OK, 0, 0) if rule.nullable or not self.rows else (NULL, 0, self.rows)
 
     def nulls(self) -> int:
@@ -296,14 +296,14 @@ class Nulls:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Coded(ByCode[Numbers | Bits | Times]):
-    """Numbers, bools or times by their place in a dictionary; see `ByCode`."""
+class CodedValues(DictionaryPart[NumberPart | BoolPart | Times]):
+    """Numbers, bools or times as codes of a dictionary; see `DictionaryPart`."""
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
-    def check(self, rule: Rule) -> Verdict:
+    def check(self, rule: RowRule) -> Verdict:
         """Return what is wrong with the first bad row, its index, and how many are bad."""
         flags = bytes(
             [part.one(row).check(rule)[0] for part in self.dictionary for row in range(len(part))]
@@ -311,7 +311,7 @@ class Coded(ByCode[Numbers | Bits | Times]):
         return self.judge(flags, nullable=rule.nullable)
 
     def nulls(self) -> int:
-        """Return how many rows are null, or have no entry at all."""
+        """Return how many rows are null, or have no entry."""
         return self.check(_NO_NULL)[2]
 
     def chars(self) -> int:
@@ -319,7 +319,7 @@ class Coded(ByCode[Numbers | Bits | Times]):
         return 0
 
     def digest(self, marks: Hash, content: Hash) -> None:
-        """Add the rows as the values that they stand for."""
+        """Add the rows as the values of their entries."""
         entries = [item for part in self.dictionary for item in part.items()]
         there = b"".join([part.present() for part in self.dictionary])
         present = bytearray(present_of(len(self), self.validity, self.offset))
@@ -337,16 +337,17 @@ class Coded(ByCode[Numbers | Bits | Times]):
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Lists:
-    """Lists: where each ends, and the items of all of them as a column of its own.
+    """Lists: the offset of each, and the items of all lists as one column.
 
     Attributes:
-        offsets: one more than rows: integers of 32 or 64 bits, or a range for lists of one length.
+        offsets: one more than rows: integers of 32 or 64 bits, or a range if all lists have the
+            same length.
         content: the items, from the first offset on.
-        validity, offset: as `Numbers` has them.
+        validity, offset: as `NumberPart` has them.
     """
 
     offsets: memoryview | range
-    content: Column
+    content: TableColumn
     validity: memoryview | None
     offset: int
 
@@ -355,13 +356,13 @@ class Lists:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the offsets, of the items, and of what says which rows are null."""
+        """The bytes of the offsets, of the items, and of the null marks."""
         own = 0 if isinstance(self.offsets, range) else self.offsets.nbytes
         own += mark_bytes(len(self), self.validity)
         return own + sum(part.nbytes for part in self.content.parts)
 
     def measure(self) -> Verdict:
-        """Return the bytes of text in the items, or that the buffers are broken."""
+        """Return the bytes of text in the items, or the fault of invalid buffers."""
         if not isinstance(self.offsets, range):
             last = self.offsets[0] + sum(map(len, self.content.parts))
             if measure_text(self.offsets, last) < 0:
@@ -374,7 +375,7 @@ class Lists:
             nbytes += more
         return OK, 0, nbytes
 
-    def check(self, rule: Rule) -> Verdict:
+    def check(self, rule: RowRule) -> Verdict:
         """Return what is wrong with the first bad row, its index, and how much is bad.
 
         The count is of rows that are null or too long, and of bad items.

@@ -1,10 +1,11 @@
-"""The columns of a table, as their buffers: checks, counts and digests read them in place.
+"""The columns of a table, checked, counted and digested in the buffers of their library.
 
-`Table` has `Column` objects. A column is a list of parts, because libraries store appended data in
-chunks. Each part passes its buffers to a compiled kernel and copies nothing. There is one class for
-each memory layout: numbers and bools here, text in `guardrail.facts.input_view.column_text`, times,
-decimals and lists in `guardrail.facts.input_view.column_values`. The columns of each library are
-made in `guardrail.facts.input_view.tables`.
+`TableColumns` has `TableColumn` objects. A column is a list of parts, because libraries store
+appended data in chunks. Each part passes its buffers to a compiled kernel and copies nothing. There
+is one class for each memory layout: numbers and bools here, text in
+`guardrail.facts.input_view.column_text`, other values in
+`guardrail.facts.input_view.column_values`. `guardrail.facts.input_view.tables` makes the columns of
+each library.
 
 No ``repr`` shows a row.
 """
@@ -32,15 +33,18 @@ from guardrail._core import (
 Verdict: TypeAlias = tuple[int, int, int]
 Hash: TypeAlias = Any
 
-#: For each byte of a bitmap, eight bytes: 1 where its bit is set.
+#: For each byte of a bitmap, eight bytes: 1 if its bit is set.
 _UNFOLDED: Final = tuple(bytes(byte >> bit & 1 for bit in range(8)) for byte in range(256))
-#: The least int64: numpy's time that is none.
+#: The least int64: numpy's NaT.
 _NAT: Final = -(2**63)
 _IS_ZERO: Final = bytes([1, *[0] * 255])
 
 
-class Rule(Protocol):
-    """What a column's rows must be, whatever its type; what does not apply is not read."""
+class RowRule(Protocol):
+    """What a spec requires of a column's rows.
+
+    A property that does not apply to a type is ignored.
+    """
 
     @property
     def nullable(self) -> bool:
@@ -69,7 +73,7 @@ class Rule(Protocol):
 
     @property
     def finite(self) -> bool:
-        """Whether infinities are refused, and NaN where no row may be null."""
+        """Whether infinities are bad, and NaN if no row may be null."""
         ...
 
     @property
@@ -88,14 +92,14 @@ class Rule(Protocol):
         ...
 
     @property
-    def items(self) -> Rule | None:
-        """What the items of a list must be, or ``None`` for anything."""
+    def items(self) -> RowRule | None:
+        """The rule for the items of a list, or ``None`` for any items."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class AnyRule:
-    """What any row meets, but for a null where there may be none."""
+class AnyRowRule:
+    """A rule that any row meets; a null only if ``nullable`` is true."""
 
     nullable: bool = True
     low: float = -math.inf
@@ -106,11 +110,11 @@ class AnyRule:
     max_chars: int = -1
     choices: Choices | None = None
     max_items: int = -1
-    items: Rule | None = None
+    items: RowRule | None = None
 
 
-class Part(Protocol):
-    """Rows of a column that lie together."""
+class ColumnPart(Protocol):
+    """Rows of a column that are stored together."""
 
     def __len__(self) -> int:
         """Return how many rows it has."""
@@ -118,14 +122,14 @@ class Part(Protocol):
 
     @property
     def nbytes(self) -> int:
-        """The bytes of its buffers, as far as they are known without reading a row."""
+        """The size of its buffers in bytes, as far as it is known without reading a row."""
         ...
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, more)``: the bytes that only its rows tell of; or what is wrong."""
+        """Return ``(OK, 0, more)``, with the bytes that only the rows show; or a fault."""
         ...
 
-    def check(self, rule: Rule) -> Verdict:
+    def check(self, rule: RowRule) -> Verdict:
         """Return what is wrong with the first bad row, its index, and how many are bad."""
         ...
 
@@ -138,36 +142,36 @@ class Part(Protocol):
         ...
 
     def digest(self, marks: Hash, content: Hash) -> None:
-        """Add each row's presence (of text: its length) to one hash, its bytes to the other."""
+        """Add each row's presence (for text, its length) to one hash, its bytes to the other."""
         ...
 
 
 #: The parts of a dictionary.
-D = TypeVar("D", bound=Part)
+D = TypeVar("D", bound=ColumnPart)
 
 
 def mark_bytes(rows: int, validity: memoryview | None) -> int:
-    """Return how many bytes say which rows are null, in Arrow's bitmap: none where there is none.
+    """Return how many bytes of Arrow's bitmap these rows use; 0 without a bitmap.
 
-    The bitmap may be that of a longer column; only the bytes of these rows count.
+    The bitmap may belong to a longer column; only the bytes of these rows count.
     """
     return 0 if validity is None else (rows + 7) // 8
 
 
 def null_rows(rows: int, validity: memoryview | None, offset: int) -> int:
-    """Return how many rows are null by Arrow's bitmap."""
+    """Return how many rows are null according to Arrow's bitmap."""
     return check_nulls(rows, validity, offset, None)[2]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ByCode(Generic[D]):
-    """Rows that name their place in a dictionary, which is judged once for all of them.
+class DictionaryPart(Generic[D]):
+    """Rows that are codes of a dictionary, whose entries are checked once for all rows.
 
     Attributes:
-        codes: one axis, whatever the stride, of integers.
+        codes: integers, with one axis and any stride.
         dictionary: the values, in order, in parts.
-        validity, offset: Arrow's bitmap and where it begins, or ``None``.
-        minus_is_null: whether the code -1 says that a row is null.
+        validity, offset: Arrow's bitmap and the index of its first bit, or ``None``.
+        minus_is_null: whether the code -1 marks a null row.
     """
 
     codes: memoryview
@@ -186,21 +190,21 @@ class ByCode(Generic[D]):
         return own + sum(part.nbytes for part in self.dictionary)
 
     def judge(self, flags: bytes, *, nullable: bool) -> Verdict:
-        """Return the verdict over the rows, by the code of each value of the dictionary."""
+        """Return the result of a check, from the result code of each value of the dictionary."""
         return check_codes(
             self.codes, self.validity, self.offset, flags, nullable, self.minus_is_null
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Numbers:
-    """Numbers, as numpy and Arrow lay them out.
+class NumberPart:
+    """Numbers in the layout of numpy and Arrow.
 
     Attributes:
-        values: one axis, whatever the stride, of numbers in native order.
-        validity, offset: Arrow's bitmap and where it begins, or ``None``.
+        values: numbers in native order, with one axis and any stride.
+        validity, offset: Arrow's bitmap and the index of its first bit, or ``None``.
         mask: a byte per row, not zero for a null, or ``None``.
-        is_time: whether the least int64, numpy's NaT, says that a row is null.
+        is_time: whether the least int64, numpy's NaT, marks a null row.
         is_bool: whether only the bytes 0 and 1 are values.
     """
 
@@ -216,18 +220,18 @@ class Numbers:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the numbers and of what says which are null."""
+        """The bytes of the numbers and of the null marks."""
         mask = 0 if self.mask is None else self.mask.nbytes
         return self.values.nbytes + mask + mark_bytes(len(self), self.validity)
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
-    def check(self, rule: Rule) -> Verdict:
+    def check(self, rule: RowRule) -> Verdict:
         """Return what is wrong with the first bad row, its index, and how many are bad.
 
-        NaN is null where a row may be, and a number that is not finite where none may.
+        NaN is null if rows may be null, and otherwise a number that is not finite.
         """
         low, high = (0.0, 1.0) if self.is_bool else (rule.low, rule.high)
         is_null = self.is_time or (rule.nullable and self._is_float())
@@ -241,7 +245,7 @@ class Numbers:
         return self.values.format[-1:] in ("f", "d")
 
     def nulls(self) -> int:
-        """Return how many rows are null, of floats NaN among them."""
+        """Return how many rows are null; for floats, NaN counts as null."""
         return check_numbers(
             self.values, self.validity, self.offset, self.mask,
             -math.inf, math.inf, False, False, self.is_time or self._is_float(),
@@ -251,17 +255,17 @@ class Numbers:
         """Return 0: there is no text."""
         return 0
 
-    def one(self, row: int) -> Numbers:
-        """Return one row by itself."""
+    def one(self, row: int) -> NumberPart:
+        """Return one row as a part."""
         mask = None if self.mask is None else self.mask[row : row + 1]
         values, offset = self.values[row : row + 1], self.offset + row
         return replace(self, values=values, offset=offset, mask=mask)
 
     def present(self) -> bytes:
-        """Return a byte per row: 0 where it is null by its library's marks, else 1."""
+        """Return a byte per row: 0 if the library marks it as null, else 1."""
         if self.is_time:
             return bytes([number != _NAT for number in self.values.tolist()])
-        if self.mask is not None:  # and then no bitmap: no library has both
+        if self.mask is not None:  # then there is no bitmap: no library has both
             return self.mask.tobytes().translate(_IS_ZERO)
         return present_of(len(self), self.validity, self.offset)
 
@@ -271,15 +275,15 @@ class Numbers:
         return [raw[start : start + size] for start in range(0, len(raw), size)]
 
     def digest(self, marks: Hash, content: Hash) -> None:
-        """Add the rows; what stands under a null is 0, and NaN is a value here."""
+        """Add the rows; a null counts as 0, and NaN as a value."""
         present = self.present()
         marks.update(present)
         content.update(cleared(self.values, present))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Bits:
-    """Bools, as Arrow lays them out: a bit each. Nothing can be wrong with one but a null."""
+class BoolPart:
+    """Bools in Arrow's layout, one bit each. The only fault is a null."""
 
     rows: int
     values: memoryview
@@ -291,15 +295,15 @@ class Bits:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the bits and of what says which are null."""
+        """The bytes of the bits and of the null marks."""
         return (self.rows + 7) // 8 * (1 if self.validity is None else 2)
 
     def measure(self) -> Verdict:
-        """Return ``(OK, 0, 0)``: the rows tell of nothing more."""
+        """Return ``(OK, 0, 0)``: reading the rows adds nothing to the size."""
         return OK, 0, 0
 
-    def check(self, rule: Rule) -> Verdict:
-        """Return the first null and how many there are, where there may be none."""
+    def check(self, rule: RowRule) -> Verdict:
+        """Return the first null and how many there are, if no row may be null."""
         if rule.nullable:
             return OK, 0, 0
         return check_nulls(self.rows, self.validity, self.offset, None)
@@ -312,12 +316,12 @@ class Bits:
         """Return 0: there is no text."""
         return 0
 
-    def one(self, row: int) -> Bits:
-        """Return one row by itself."""
+    def one(self, row: int) -> BoolPart:
+        """Return one row as a part."""
         return replace(self, rows=1, offset=self.offset + row)
 
     def present(self) -> bytes:
-        """Return a byte per row: 0 where it is null, else 1."""
+        """Return a byte per row: 0 if it is null, else 1."""
         return present_of(self.rows, self.validity, self.offset)
 
     def items(self) -> list[bytes]:
@@ -334,27 +338,27 @@ class Bits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Column:
-    """One column: its type, and its rows in the parts in which its library keeps them.
+class TableColumn:
+    """One column: its type, and its rows in the parts that its library stores.
 
     Attributes:
         dtype: ``float64``, ``int16`` and such; ``bool``, ``string``, ``timestamp``, ``date``,
             ``time``, ``duration``, ``decimal``, ``list`` or ``null``.
-        detail: of a timestamp its unit and time zone, of other times their unit, of a decimal
-            its digits, of a list its items' type; ``""`` otherwise.
+        detail: for a timestamp its unit and time zone, for other times the unit, for a decimal its
+            digits, for a list the type of its items; ``""`` otherwise.
         parts: the rows.
     """
 
     dtype: str
     detail: str
-    parts: tuple[Part, ...]
+    parts: tuple[ColumnPart, ...]
 
     @property
     def kind(self) -> str:
         """The type without its size: ``float``, ``int``, ``uint``, ``bool``, ..."""
         return self.dtype.rstrip("0123456789")
 
-    def check(self, rule: Rule) -> Verdict:
+    def check(self, rule: RowRule) -> Verdict:
         """Return what is wrong with the first bad row, its index, and how many are bad."""
         first, row, bad, before = OK, 0, 0, 0
         for part in self.parts:
@@ -367,7 +371,7 @@ class Column:
         return first, row, bad
 
     def null_count(self) -> int:
-        """Return how many rows are null; of floats, NaN is."""
+        """Return how many rows are null; for floats, NaN counts as null."""
         return sum(part.nulls() for part in self.parts)
 
     def chars(self) -> int:
@@ -375,38 +379,38 @@ class Column:
         return sum(part.chars() for part in self.parts)
 
     def digest(self) -> bytes:
-        """Return the sha256 of the rows, whatever the parts."""
+        """Return the SHA-256 of the rows, which does not depend on the parts."""
         marks, content = hashlib.sha256(), hashlib.sha256()
         for part in self.parts:
             part.digest(marks, content)
         within = [getattr(part, "content", None) for part in self.parts]
-        lists = [column for column in within if isinstance(column, Column)]
-        if lists:  # all items together, so that the parts make no difference
+        lists = [column for column in within if isinstance(column, TableColumn)]
+        if lists:  # all items together, so that the result does not depend on the parts
             parts = [part for column in lists for part in column.parts]
-            content.update(Column(lists[0].dtype, lists[0].detail, tuple(parts)).digest())
+            content.update(TableColumn(lists[0].dtype, lists[0].detail, tuple(parts)).digest())
         return hashlib.sha256(marks.digest() + content.digest()).digest()
 
     def __repr__(self) -> str:
-        return f"Column(dtype={self.dtype!r})"
+        return f"TableColumn(dtype={self.dtype!r})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
+class TableColumns:
     """A table as its columns, by name and in order; each has the same number of rows."""
 
-    columns: Mapping[str, Column]
+    columns: Mapping[str, TableColumn]
 
     def chars(self) -> int:
-        """Return how many characters all texts have, and the names of the columns."""
+        """Return how many characters all texts and the names of the columns have."""
         names = sum(map(len, self.columns))
         return names + sum(column.chars() for column in self.columns.values())
 
     def __repr__(self) -> str:
-        return f"Table({len(self.columns)} columns)"  # names may be data
+        return f"TableColumns({len(self.columns)} columns)"  # names may be data
 
 
 def present_of(rows: int, validity: memoryview | None, offset: int) -> bytes:
-    """Return a byte per row: 0 where it is null by the bitmap, else 1."""
+    """Return a byte per row: 0 if the bitmap marks it as null, else 1."""
     return b"\1" * rows if validity is None else _unfold(validity, offset, rows)
 
 
@@ -418,7 +422,7 @@ def _unfold(bits: memoryview, offset: int, rows: int) -> bytes:
 
 
 def cleared(values: memoryview, present: bytes) -> Any:
-    """Return the bytes of values, with 0 wherever one is not present."""
+    """Return the bytes of values, with 0 for each one that is not present."""
     row = present.find(0)
     if row < 0:
         return values if values.c_contiguous else values.tobytes()

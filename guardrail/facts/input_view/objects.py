@@ -1,11 +1,9 @@
-"""Objects with fields as plain data: dataclasses and pydantic models, read without their code.
+"""Read dataclasses and pydantic models as plain data, without running their code.
 
-Owns `Reader`, which reads the fields of one type from where the object itself keeps them, and
-`unfold`, which makes dicts of all such objects in nested data. Refuses types whose attributes
-are made by code (properties in place of fields, ``__getattr__``, ``__getattribute__``): what
-that code answers to us it need not answer to the model. The view asks it, once per type.
-
-Compiled as it stands, with ``nested.pxd`` beside it; the file is its own plain-Python twin.
+`FieldReader` reads the fields of one type from where the object stores them; `unfold` converts all
+such objects in nested data to dicts. A type whose attributes are computed by code (a property
+instead of a field, ``__getattr__``, ``__getattribute__``) is rejected, because that code could
+return other values to the model than to this check. The view calls this module once per type.
 """
 
 from __future__ import annotations
@@ -23,28 +21,29 @@ from pydantic import BaseModel
 from guardrail._core.terms import OK, TOO_DEEP, TOO_MANY
 from guardrail._scalars import read_scalar
 
-# By identity: the metaclass of a type may call it equal to any other.
+# Compared by identity, because a metaclass can override equality.
 _LEAVES: Final = frozenset(map(id, (str, int, float, bool, type(None))))
 #: ``Py_TPFLAGS_HEAPTYPE``: the type was made at run time, by a class statement for instance.
 _HEAP_TYPE: Final = 1 << 9
 _ABSENT: Final[Any] = object()
 
-# The type's own slots, past whatever a metaclass says of them.
+# Reads the slots of `type` itself, which a metaclass can't override.
 mro_of: Final = type.__dict__["__mro__"].__get__
 flags_of: Final = type.__dict__["__flags__"].__get__
 _attributes_of: Final = type.__dict__["__dict__"].__get__
 
 _Get: TypeAlias = Callable[[Any], Any]
-#: What says how objects of a type are read: `reader_of`, with a memory.
-ReaderOf: TypeAlias = Callable[[type], "Reader | str | None"]
+#: Returns how objects of a type are read: `field_reader_of`, with a cache.
+FieldReaderFor: TypeAlias = Callable[[type], "FieldReader | str | None"]
 
 
-class Reader:
-    """Reads the fields of the objects of one type. See `reader_of`.
+class FieldReader:
+    """Reads the fields of the objects of one type. See `field_reader_of`.
 
     Arguments:
-        held: reads the object's ``__dict__``; ``None`` where it has none.
-        fields: each field's name, and what reads it from its slot; ``None``: it is in ``held``.
+        held: reads the object's ``__dict__``; ``None`` if it has none.
+        fields: each field's name, and the function that reads it from its slot; ``None`` if it is
+            in ``held``.
         extra: reads further fields that the object has, as a dict or ``None``.
     """
 
@@ -58,7 +57,7 @@ class Reader:
         self._extra = extra
 
     def read(self, value: Any) -> dict[str, Any] | None:
-        """Return the fields of an object by name; ``None`` where one of them has no value."""
+        """Return the fields of an object by name; ``None`` if one of them has no value."""
         held = {} if self._held is None else self._held(value)
         if type(held) is not dict:
             return None
@@ -76,12 +75,12 @@ class Reader:
         return {**found, **extra}
 
 
-def reader_of(kind: type) -> Reader | str | None:
-    """Return how objects of a type are read, what to do instead, or ``None`` for other types.
+def field_reader_of(kind: type) -> FieldReader | str | None:
+    """Return the reader of a type's objects, or why they can't be read; ``None`` for other types.
 
-    Fields of a dataclass are those that `dataclasses.fields` names, of a model those that
-    pydantic knows, and what ``extra="allow"`` let in. Computed fields and private attributes
-    are none.
+    The fields of a dataclass are those that `dataclasses.fields` returns; those of a model are the
+    fields that pydantic knows and those that ``extra="allow"`` accepted. Computed fields and
+    private attributes are not included.
     """
     mro: tuple[type, ...] = mro_of(kind)
     is_model = BaseModel in mro
@@ -92,26 +91,26 @@ def reader_of(kind: type) -> Reader | str | None:
     else:
         return None
     if any(base is not object and not flags_of(base) & _HEAP_TYPE for base in mro):
-        return "It is more than its fields: pass a dict of them."
+        return "It has data beside its fields: pass a dict of its fields."
     own_code = _find(mro, "__getattr__") is not (
         _attributes_of(BaseModel).get("__getattr__", _ABSENT) if is_model else _ABSENT
     )
     if own_code or _find(mro, "__getattribute__") is not object.__getattribute__:
-        return "Its attributes are made by code of its own: pass a dict of its fields."
+        return "Its attributes are computed by code: pass a dict of its fields."
     held: Any = _find(mro, "__dict__")
     if held is not _ABSENT and type(held) is not GetSetDescriptorType:
-        return "Its attributes are made by code of its own: pass a dict of its fields."
+        return "Its attributes are computed by code: pass a dict of its fields."
     fields: list[tuple[str, _Get | None]] = []
     for name in names:
         found: Any = _find(mro, name)
         if type(found) is MemberDescriptorType:
             fields.append((name, found.__get__))
         elif found is not _ABSENT and _is_descriptor(type(found)):
-            return "A descriptor stands in place of a field: pass a dict of its fields."
+            return "A descriptor replaces a field: pass a dict of its fields."
         else:
             fields.append((name, None))
     slot: Any = _attributes_of(BaseModel)["__pydantic_extra__"] if is_model else None
-    return Reader(
+    return FieldReader(
         None if held is _ABSENT else held.__get__,
         tuple(fields),
         None if slot is None else slot.__get__,
@@ -119,7 +118,7 @@ def reader_of(kind: type) -> Reader | str | None:
 
 
 def has_code(kind: type) -> bool:
-    """Whether a class, its bases left out, has attributes that are code."""
+    """Return whether a class itself, without its bases, has attributes that are code."""
     return any(
         callable(value) or hasattr(type(value), "__get__")
         for name, value in _attributes_of(kind).items()
@@ -128,13 +127,13 @@ def has_code(kind: type) -> bool:
 
 
 def is_shadowed(value: Any) -> bool:
-    """Whether an object holds something of its own in place of a method of its class."""
+    """Return whether an object has an attribute in place of a method of its class."""
     held = getattr(value, "__dict__", None)
     return type(held) is dict and any(callable(getattr(type(value), name, None)) for name in held)
 
 
 def _find(mro: tuple[type, ...], name: str) -> Any:
-    """Return a class's attribute as it stands, without asking any descriptor."""
+    """Return an attribute of a class as stored, without calling a descriptor."""
     for base in mro:
         attributes = _attributes_of(base)
         if name in attributes:
@@ -143,24 +142,26 @@ def _find(mro: tuple[type, ...], name: str) -> Any:
 
 
 def _is_descriptor(kind: type) -> bool:
-    """Whether attributes of this type on a class come before what the object itself holds."""
+    """Return whether attributes of this type on a class take precedence over the object's own."""
     mro = mro_of(kind)
     return any(_find(mro, name) is not _ABSENT for name in ("__set__", "__delete__"))
 
 
-def unfold(value: Any, reader_for: ReaderOf, max_depth: int, max_nodes: int) -> tuple[int, Any]:
-    """Return nested data with all objects as dicts of their fields, in dicts and lists anew.
+def unfold(
+    value: Any, reader_for: FieldReaderFor, max_depth: int, max_nodes: int
+) -> tuple[int, Any]:
+    """Return a copy of nested data in which objects are dicts of their fields.
 
-    Scalars of numpy's become Python's own.
+    Scalars of numpy become Python's.
 
     Arguments:
         value: an object, or a dict, a list or a tuple.
-        reader_for: says how objects of a type are read.
-        max_depth: containers within containers, as for `guardrail._core.measure`.
-        max_nodes: the most keys and values, all levels together.
+        reader_for: returns how objects of a type are read.
+        max_depth: the most levels of nested containers, as for `guardrail._core.measure`.
+        max_nodes: the most keys and values at all levels together.
 
-    Returns the code (`OK`, `TOO_DEEP` or `TOO_MANY`) and the data. What can't be unfolded
-    stands in it as it was, for `measure` to refuse with its path.
+    Returns the code (`OK`, `TOO_DEEP` or `TOO_MANY`) and the data. A value that can't be converted
+    is kept, and `measure` then rejects it with its path.
     """
     root: list[Any] = [value]
     tuples: list[tuple[Any, Any, Any]] = []
@@ -177,7 +178,7 @@ def unfold(value: Any, reader_for: ReaderOf, max_depth: int, max_nodes: int) -> 
         nodes += len(items)
         if nodes > max_nodes:
             return TOO_MANY, None
-        # the fields of an object are in a dict of their own already
+        # the fields of an object are already in a new dict
         copy = items if items is not item else items.copy() if type(items) is dict else list(items)
         into[key] = copy
         if type(items) is tuple:
@@ -190,7 +191,7 @@ def unfold(value: Any, reader_for: ReaderOf, max_depth: int, max_nodes: int) -> 
             for at, below in enumerate(copy):
                 if id(type(below)) not in _LEAVES:
                     pending.append((below, copy, at, depth + 1))
-    for into, key, copy in reversed(tuples):  # the inner ones first: each is filled by then
+    for into, key, copy in reversed(tuples):  # inner tuples first: each one is complete by then
         into[key] = tuple(copy)
     return OK, root[0]
 
@@ -200,10 +201,10 @@ def _scalar_or(item: Any) -> Any:
     return item if scalar is None else scalar
 
 
-def _items(item: Any, reader_for: ReaderOf) -> Any:
-    """Return what holds an item's items: itself, or the fields of an object; ``None`` for no such.
+def _items(item: Any, reader_for: FieldReaderFor) -> Any:
+    """Return the container of an item's items: itself, or the fields of an object; else ``None``.
 
-    A dict with a key that is no text is none: to copy it would run the key's own code.
+    A dict with a key that is not text returns ``None``: copying it would run code of the key.
     """
     kind = type(item)
     if kind is list or kind is tuple:
@@ -211,11 +212,11 @@ def _items(item: Any, reader_for: ReaderOf) -> Any:
     if kind is dict:
         return item if _has_names(item) else None
     reader = reader_for(kind)
-    return reader.read(item) if isinstance(reader, Reader) else None
+    return reader.read(item) if isinstance(reader, FieldReader) else None
 
 
 def _has_names(item: dict[Any, Any]) -> bool:
-    """Whether each key of a dict is a text."""
+    """Return whether each key of a dict is text."""
     for key in item:  # noqa: SIM110  `all` over a generator costs more than the checks
         if type(key) is not str:
             return False
@@ -228,16 +229,16 @@ def tables() -> Any:
 
 
 def load_libraries(*, for_tables: bool) -> None:
-    """Import what looks at inputs, so that no call does.
+    """Import the modules that read inputs, so that no call does.
 
-    A child that is forked while another thread imports a module waits for it for ever: the lock
-    is held by a thread that the child does not have.
+    If a process is forked while another thread imports a module, the child waits for that import
+    for ever: the import lock is held by a thread that the child does not have.
 
     Arguments:
-        for_tables: whether a bundle takes tables. Frames of polars hand out their buffers with
-            pyarrow, which takes a tenth of a second to import.
+        for_tables: whether a bundle accepts tables. Frames of polars export their buffers through
+            pyarrow, whose import takes a tenth of a second.
     """
     tables()
     if for_tables and importlib.util.find_spec("polars") is not None:
-        with suppress(ImportError):  # then such frames are refused, with what to install
+        with suppress(ImportError):  # then such frames are rejected, with advice to install it
             importlib.import_module("pyarrow")

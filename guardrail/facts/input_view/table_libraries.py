@@ -1,10 +1,10 @@
-"""What libraries keep in a table's columns, by their public ways to it, as columns of ours.
+"""Read the columns of numpy, pandas, polars and pyarrow through their public interfaces.
 
-Owns `read_array`, `read_pandas`, `read_polars` and `read_arrow`, and so all that is known
-of these libraries. Refuses, by `Unreadable`, what no kernel can read: nested values, extension
-types, objects that are no text, numbers of another byte order. Copies no rows. Imports none
-of the libraries, whose objects it was handed; but a frame of polars hands out its buffers
-through pyarrow. `guardrail.facts.input_view.tables` makes refusals of what is raised here.
+All knowledge of these libraries is in `read_array`, `read_pandas`, `read_polars` and `read_arrow`.
+They copy no rows, and raise `Unreadable` for columns that no kernel can read: nested values,
+extension types, objects that are not text, and numbers in non-native byte order. The libraries are
+not imported here, except that a frame of polars exports its buffers through pyarrow.
+`guardrail.facts.input_view.tables` turns these errors into denials.
 """
 
 from __future__ import annotations
@@ -19,39 +19,52 @@ from typing import Any, Final, TypeAlias
 
 from guardrail._core import dtype_of, is_swapped
 from guardrail._type_names import type_name
-from guardrail.facts.input_view.column_text import Codes, Objects, Text, Views, Words
-from guardrail.facts.input_view.column_values import Coded, Decimals, Halves, Lists, Nulls, Times
-from guardrail.facts.input_view.columns import Bits, Column, Numbers, Part
+from guardrail.facts.input_view.column_text import (
+    ArrowText,
+    ArrowTextViews,
+    TextCodes,
+    TextObjects,
+    TextPart,
+)
+from guardrail.facts.input_view.column_values import (
+    CodedValues,
+    Decimals,
+    HalfFloats,
+    Lists,
+    Nulls,
+    Times,
+)
+from guardrail.facts.input_view.columns import BoolPart, ColumnPart, NumberPart, TableColumn
 
-#: Types of Arrow whose rows are numbers: our name, and the letter of `struct`.
+#: Arrow types with rows of numbers: our name, and the letter of `struct`.
 _ARROW_NUMBERS: Final[Mapping[str, tuple[str, Any]]] = {
     "float": ("float32", "f"), "double": ("float64", "d"),
     "int8": ("int8", "b"), "int16": ("int16", "h"), "int32": ("int32", "i"),
     "int64": ("int64", "q"), "uint8": ("uint8", "B"), "uint16": ("uint16", "H"),
     "uint32": ("uint32", "I"), "uint64": ("uint64", "Q"),
 }  # fmt: skip
-#: Those whose rows are text: the letter of their offsets; views have none.
+#: Arrow types with rows of text: the letter of their offsets; views have none.
 _ARROW_TEXT: Final[Mapping[str, str]] = {"string": "i", "large_string": "q", "string_view": ""}
-#: Those whose rows are lists: the letter of their offsets; lists of one length have none.
+#: Arrow types with rows of lists: the letter of their offsets; lists of one length have none.
 _ARROW_LISTS: Final[Mapping[str, str]] = {
     "ListType": "i", "LargeListType": "q", "FixedSizeListType": "",
 }  # fmt: skip
 _ARROW_DECIMALS: Final[Mapping[str, int]] = {
     "Decimal32Type": 4, "Decimal64Type": 8, "Decimal128Type": 16, "Decimal256Type": 32,
 }  # fmt: skip
-#: Types of polars that it hands out as types of Arrow that we read.
+#: Polars types that are exported as Arrow types which are read here.
 _POLARS: Final = frozenset(
     {"Float16", "Float32", "Float64", "Boolean", "String", "Datetime", "Categorical", "Enum"}
     | {"Date", "Time", "Duration", "Decimal", "List", "Array", "Null"}
     | {f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64)}
 )
 _NUMBERS: Final = frozenset(name for name, _ in _ARROW_NUMBERS.values())
-#: How many of a unit a second has.
+#: How many of a unit are in a second.
 _TICKS: Final[Mapping[str, Fraction]] = {
     "s": Fraction(1), "ms": Fraction(10**3), "us": Fraction(10**6), "ns": Fraction(10**9),
 }  # fmt: skip
 _DAY: Final = Fraction(1, 86_400)
-#: Types of Arrow whose rows are times: our name, and the letter of their numbers.
+#: Arrow types with rows of times: our name, and the letter of their numbers.
 _ARROW_TIMES: Final[Mapping[str, tuple[str, str]]] = {
     "TimestampType": ("timestamp", "q"), "DurationType": ("duration", "q"),
     "Time32Type": ("time", "i"), "Time64Type": ("time", "q"),
@@ -62,8 +75,8 @@ _ARROW_DATES: Final[Mapping[str, tuple[str, str, Fraction]]] = {
 }
 
 _NATIVE: Final = "Pass x.astype(x.dtype.newbyteorder('=')) of it."
-_UNNESTED: Final = "Make its fields columns of their own, or leave it out."
-#: What to do with pandas' arrays that are not read.
+_UNNESTED: Final = "Make its fields separate columns, or leave it out."
+#: Advice for pandas arrays that can't be read.
 _DENSE: Final[Mapping[str, str]] = {
     "PeriodArray": "Pass .dt.to_timestamp() of it.",
     "SparseArray": "Pass .sparse.to_dense() of it.",
@@ -71,12 +84,12 @@ _DENSE: Final[Mapping[str, str]] = {
 }
 _PLAIN_ARRAYS: Final = "Pass columns of plain numpy arrays."
 
-Named: TypeAlias = Iterator[tuple[Any, Column]]
+NamedColumns: TypeAlias = Iterator[tuple[Any, TableColumn]]
 _NO_BYTES: Final = memoryview(b"")
 
 
 class Unreadable(Exception):
-    """A column is none that can be read: what it is instead, and what to do; no value."""
+    """A column can't be read. Has the type that it is, and advice; never a value."""
 
     def __init__(self, what: str, advice: str, label: Any = "") -> None:
         super().__init__(what)
@@ -85,8 +98,8 @@ class Unreadable(Exception):
         self.label = label
 
 
-def each_of(items: Iterable[tuple[Any, Any]], read: Callable[[Any], Column]) -> Named:
-    """Read one column after the other; what cannot be read is told by its name."""
+def each_of(items: Iterable[tuple[Any, Any]], read: Callable[[Any], TableColumn]) -> NamedColumns:
+    """Read one column after the other; an error has the column's name."""
     for label, item in items:
         try:
             column = read(item)
@@ -94,14 +107,14 @@ def each_of(items: Iterable[tuple[Any, Any]], read: Callable[[Any], Column]) -> 
             error.label = label
             raise
         except (TypeError, ValueError, BufferError, AttributeError, NotImplementedError):
-            # what an exporter refuses to hand out; its own words may hold a value
+            # the exporter refuses the buffer; its message may hold a value
             what = type_name(item)
             raise Unreadable(what, "Copy it, or pass another type.", label) from None
         yield label, column
 
 
-def _numbers(values: Any, *, mask: Any = None, is_time: bool = False) -> Numbers:
-    """Return a part of what exports a buffer of numbers, of one axis."""
+def _numbers(values: Any, *, mask: Any = None, is_time: bool = False) -> NumberPart:
+    """Return a part for an exporter of a buffer of numbers with one axis."""
     held = memoryview(values)
     is_plain = held.ndim == 1 and not held.suboffsets and not is_swapped(held.format)
     dtype = dtype_of(held.format, held.itemsize) if is_plain else ""
@@ -115,7 +128,7 @@ def _numbers(values: Any, *, mask: Any = None, is_time: bool = False) -> Numbers
         if not absent.c_contiguous:
             absent = memoryview(absent.tobytes())
         absent = absent.cast("B")
-    return Numbers(
+    return NumberPart(
         held,
         mask=absent,
         is_time=is_time,
@@ -123,23 +136,23 @@ def _numbers(values: Any, *, mask: Any = None, is_time: bool = False) -> Numbers
     )
 
 
-def _column_of(part: Numbers) -> Column:
-    return Column(dtype_of(part.values.format, part.values.itemsize), "", (part,))
+def _column_of(part: NumberPart) -> TableColumn:
+    return TableColumn(dtype_of(part.values.format, part.values.itemsize), "", (part,))
 
 
 # ---- a mapping of numpy arrays
 
 
 def is_array(value: Any) -> bool:
-    """Whether it is exactly a numpy array, without importing numpy."""
+    """Return whether a value is exactly a numpy array, without importing numpy."""
     kind = type(value)
     if kind.__module__ != "numpy" or kind.__qualname__ != "ndarray":
         return False
     return getattr(sys.modules.get("numpy"), "ndarray", None) is kind
 
 
-def read_array(values: Any) -> Column:
-    """Return the column of a numpy array of one axis, for which nothing but NaT is null."""
+def read_array(values: Any) -> TableColumn:
+    """Return the column of a numpy array with one axis, in which only NaT is null."""
     if not is_array(values):
         raise Unreadable(type_name(values), "Pass numpy.asarray(...) of it.")
     if values.ndim != 1:
@@ -147,13 +160,13 @@ def read_array(values: Any) -> Column:
     return _read_numpy(values, na=None)
 
 
-def _read_numpy(values: Any, *, na: object) -> Column:
-    """Return the column of a numpy array; ``na`` is what pandas puts for a missing object."""
+def _read_numpy(values: Any, *, na: object) -> TableColumn:
+    """Return the column of a numpy array; ``na`` is pandas' value for a missing object."""
     if not is_array(values):  # a subclass could show the model other values
         raise Unreadable(type_name(values), _PLAIN_ARRAYS)
     kind = values.dtype.kind
     if kind == "O":
-        return Column("string", "", (Objects(values, na),))
+        return TableColumn("string", "", (TextObjects(values, na),))
     if kind in "US":
         raise Unreadable("text of fixed width", "Pass .astype(object) of it.")
     if kind not in "Mmfiub":
@@ -171,22 +184,22 @@ def _read_numpy(values: Any, *, na: object) -> Column:
     if kind == "f" and values.dtype.itemsize == 2:
         if values.ndim != 1:
             raise Unreadable(f"{values.ndim} axes", "Pass arrays of one axis.")
-        return Column("float16", "", (Halves(memoryview(values.view("u2"))),))
+        return TableColumn("float16", "", (HalfFloats(memoryview(values.view("u2"))),))
     return _column_of(_numbers(values))
 
 
-def _times(dtype: str, detail: str, values: Any, ticks: Fraction) -> Column:
-    return Column(dtype, detail, (Times(_numbers(values, is_time=True), ticks),))
+def _times(dtype: str, detail: str, values: Any, ticks: Fraction) -> TableColumn:
+    return TableColumn(dtype, detail, (Times(_numbers(values, is_time=True), ticks),))
 
 
 # ---- pandas
 
 
-def read_pandas(frame: Any) -> Named:
-    """Read the columns of a pandas frame, by the type of each one's array."""
+def read_pandas(frame: Any) -> NamedColumns:
+    """Read the columns of a pandas frame, by the types of their arrays."""
     na = sys.modules["pandas"].NA
 
-    def read(series: Any) -> Column:
+    def read(series: Any) -> TableColumn:
         values = series.array
         reader = _pandas_reader(type(values))
         if reader is None:
@@ -197,17 +210,20 @@ def read_pandas(frame: Any) -> Named:
     return each_of(frame.items(), read)
 
 
-def _pandas_reader(kind: type) -> Callable[[Any, Any], Column] | None:
-    """Return what reads arrays of a type, by identity: a type may claim to equal another."""
+def _pandas_reader(kind: type) -> Callable[[Any, Any], TableColumn] | None:
+    """Return the reader of arrays of a type.
+
+    Compared by identity: a metaclass can override equality.
+    """
     known, reader = _pandas_readers().get(id(kind), (None, None))
     return reader if known is kind else None
 
 
 @lru_cache(maxsize=1)
-def _pandas_readers() -> Mapping[int, tuple[type, Callable[[Any, Any], Column]]]:
-    """Return what reads each of pandas' arrays, as far as this version of it has them."""
+def _pandas_readers() -> Mapping[int, tuple[type, Callable[[Any, Any], TableColumn]]]:
+    """Return the readers of pandas' array types that this version of pandas has."""
     arrays = sys.modules["pandas"].arrays
-    readers: dict[str, Callable[[Any, Any], Column]] = {
+    readers: dict[str, Callable[[Any, Any], TableColumn]] = {
         "NumpyExtensionArray": lambda values, na: _read_numpy(values._ndarray, na=na),
         "IntegerArray": _read_masked,
         "FloatingArray": _read_masked,
@@ -223,17 +239,17 @@ def _pandas_readers() -> Mapping[int, tuple[type, Callable[[Any, Any], Column]]]
     return {id(kind): (kind, reader) for kind, reader in found if kind is not None}
 
 
-def _read_masked(values: Any, na: object) -> Column:
+def _read_masked(values: Any, na: object) -> TableColumn:
     del na
-    # There is no public way to either without a copy; where a version has others, the
-    # AttributeError refuses the column, and ``tests/unit/facts/test_tables.py`` says so.
+    # Pandas has no public attribute for either that does not copy. If a version has others, the
+    # AttributeError rejects the column, and ``tests/unit/facts/test_tables.py`` fails.
     data, mask = values._data, values._mask
     if not (is_array(data) and is_array(mask)):
         raise Unreadable(type_name(data), _PLAIN_ARRAYS)
     return _column_of(_numbers(data, mask=mask))
 
 
-def _read_categorical(values: Any, na: Any) -> Column:
+def _read_categorical(values: Any, na: Any) -> TableColumn:
     categories = values.categories.array
     reader = _pandas_reader(type(categories))
     if reader is None:
@@ -244,37 +260,37 @@ def _read_categorical(values: Any, na: Any) -> Column:
 
 def _coded(
     codes: memoryview,
-    entries: Column,
+    entries: TableColumn,
     validity: memoryview | None,
     offset: int,
     *,
     minus_is_null: bool = False,
-) -> Column:
-    """Return the column of codes and what they stand for: of the type of that."""
-    part: Part
+) -> TableColumn:
+    """Return the column of codes and their entries; its type is that of the entries."""
+    part: ColumnPart
     if entries.dtype == "string":
-        part = Codes(codes, _words(entries.parts), validity, offset, minus_is_null)
+        part = TextCodes(codes, _words(entries.parts), validity, offset, minus_is_null)
     else:
-        known = [each for each in entries.parts if isinstance(each, Numbers | Bits | Times)]
+        known = [each for each in entries.parts if isinstance(each, NumberPart | BoolPart | Times)]
         if len(known) != len(entries.parts):
             raise Unreadable("a dictionary of another kind", "Decode it.")
-        part = Coded(codes, tuple(known), validity, offset, minus_is_null)
-    return Column(entries.dtype, entries.detail, (part,))
+        part = CodedValues(codes, tuple(known), validity, offset, minus_is_null)
+    return TableColumn(entries.dtype, entries.detail, (part,))
 
 
-def _read_datetimes(values: Any, na: object) -> Column:
+def _read_datetimes(values: Any, na: object) -> TableColumn:
     del na
     detail = values.unit if values.tz is None else f"{values.unit} {values.tz}"
     return _times("timestamp", detail, values.view("i8"), _TICKS[values.unit])
 
 
-def _read_timedeltas(values: Any, na: object) -> Column:
+def _read_timedeltas(values: Any, na: object) -> TableColumn:
     del na
     return _times("duration", values.unit, values.view("i8"), _TICKS[values.unit])
 
 
-def _words(parts: Sequence[Part]) -> tuple[Words, ...]:
-    words = [part for part in parts if isinstance(part, Text | Views | Objects)]
+def _words(parts: Sequence[ColumnPart]) -> tuple[TextPart, ...]:
+    words = [part for part in parts if isinstance(part, ArrowText | ArrowTextViews | TextObjects)]
     if len(words) != len(parts):
         raise Unreadable("a dictionary of codes", "Decode it.")
     return tuple(words)
@@ -283,37 +299,37 @@ def _words(parts: Sequence[Part]) -> tuple[Words, ...]:
 # ---- polars
 
 
-def read_polars(frame: Any) -> Named:
+def read_polars(frame: Any) -> NamedColumns:
     """Read the columns of a polars frame, through Arrow's types without a copy."""
     names = frame.columns
     for label, dtype in zip(names, frame.dtypes, strict=True):
         kind = dtype.base_type().__name__
         if kind not in _POLARS:
-            told = "Cast it, or leave it out."
-            raise Unreadable(kind, _UNNESTED if kind == "Struct" else told, label)
+            advice = "Cast it, or leave it out."
+            raise Unreadable(kind, _UNNESTED if kind == "Struct" else advice, label)
     try:
-        import_module("pyarrow")  # with which polars hands out its buffers
+        import_module("pyarrow")  # through which polars exports its buffers
     except ModuleNotFoundError:
         raise Unreadable("polars without pyarrow", "Install pyarrow.") from None
-    newest = sys.modules["polars"].CompatLevel.newest()  # any older one copies text
+    newest = sys.modules["polars"].CompatLevel.newest()  # older levels copy text
     yield from read_arrow(frame.to_arrow(compat_level=newest))
 
 
 # ---- Arrow
 
 
-def read_arrow(table: Any) -> Named:
+def read_arrow(table: Any) -> NamedColumns:
     """Read the columns of a table or a record batch of pyarrow."""
     return each_of(zip(table.schema.names, table.itercolumns(), strict=True), _read_chunks)
 
 
-def _read_chunks(column: Any) -> Column:
+def _read_chunks(column: Any) -> TableColumn:
     """Return the column of a pyarrow ChunkedArray, or of an Array."""
     arrow: Any = sys.modules["pyarrow"]
     chunks = column.chunks if type(column) is arrow.ChunkedArray else [column]
     type_ = column.type
     kind = type(type_).__name__
-    if getattr(arrow, kind, None) is not type(type_):  # an extension's types are its own
+    if getattr(arrow, kind, None) is not type(type_):  # extension types are not read
         raise Unreadable(kind, "Cast it, or leave it out.")
     if kind == "DataType":
         return _read_simple(str(type_), chunks)
@@ -326,46 +342,46 @@ def _read_chunks(column: Any) -> Column:
         width = _ARROW_DECIMALS[kind]
         detail = f"{type_.precision} {type_.scale}"
         decimals = [_arrow_decimals(chunk, width, type_.scale) for chunk in chunks]
-        return Column("decimal", detail, tuple(decimals))
-    # of their own type is only known what their items have: where there is no chunk, of none
+        return TableColumn("decimal", detail, tuple(decimals))
+    # the type of the items is known only from the chunks; without a chunk it is that of no items
     if kind in _ARROW_LISTS:
         items = _read_chunks(arrow.array([], type_.value_type))
         lists = [_arrow_lists(chunk, _ARROW_LISTS[kind]) for chunk in chunks]
-        return Column("list", f"{items.dtype} {items.detail}".rstrip(), tuple(lists))
+        return TableColumn("list", f"{items.dtype} {items.detail}".rstrip(), tuple(lists))
     if kind == "DictionaryType":
         entries = _read_chunks(arrow.array([], type_.value_type))
         parts = [part for chunk in chunks for part in _arrow_codes(chunk).parts]
-        return Column(entries.dtype, entries.detail, tuple(parts))
-    told = "Cast it, or leave it out."
-    raise Unreadable(kind, _UNNESTED if kind == "StructType" else told)
+        return TableColumn(entries.dtype, entries.detail, tuple(parts))
+    advice = "Cast it, or leave it out."
+    raise Unreadable(kind, _UNNESTED if kind == "StructType" else advice)
 
 
-def _read_simple(name: str, chunks: Sequence[Any]) -> Column:
+def _read_simple(name: str, chunks: Sequence[Any]) -> TableColumn:
     """Return the column of a type without parameters."""
     if name in _ARROW_NUMBERS:
         dtype, letter = _ARROW_NUMBERS[name]
-        return Column(dtype, "", tuple([_arrow_numbers(chunk, letter) for chunk in chunks]))
+        return TableColumn(dtype, "", tuple([_arrow_numbers(chunk, letter) for chunk in chunks]))
     if name in _ARROW_TEXT:
         letter = _ARROW_TEXT[name]
-        return Column("string", "", tuple([_arrow_text(chunk, letter) for chunk in chunks]))
+        return TableColumn("string", "", tuple([_arrow_text(chunk, letter) for chunk in chunks]))
     if name in _ARROW_DATES:
         letter, detail, ticks = _ARROW_DATES[name]
         return _arrow_times("date", detail, chunks, letter, ticks)
-    readers: dict[str, Callable[[Any], Part]] = {
+    readers: dict[str, Callable[[Any], ColumnPart]] = {
         "bool": _arrow_bits, "halffloat": _arrow_halves, "null": _arrow_nulls,
     }  # fmt: skip
     read = readers.get(name)
     if read is None:
         raise Unreadable(name, "Cast it, or leave it out.")
     dtype = {"halffloat": "float16"}.get(name, name)
-    return Column(dtype, "", tuple([read(chunk) for chunk in chunks]))
+    return TableColumn(dtype, "", tuple([read(chunk) for chunk in chunks]))
 
 
 def _arrow_times(
     dtype: str, detail: str, chunks: Iterable[Any], letter: str, ticks: Fraction
-) -> Column:
+) -> TableColumn:
     parts = [Times(_arrow_numbers(chunk, letter), ticks) for chunk in chunks]
-    return Column(dtype, detail, tuple(parts))
+    return TableColumn(dtype, detail, tuple(parts))
 
 
 def _bytes_of(buffer: Any) -> memoryview:
@@ -373,7 +389,7 @@ def _bytes_of(buffer: Any) -> memoryview:
 
 
 def _rows_of(buffer: Any, letter: Any, first: int, rows: int) -> memoryview:
-    """Return ``rows`` elements of a buffer; raise where it ends before."""
+    """Return ``rows`` elements of a buffer; raise if it is too short."""
     held = _bytes_of(buffer)
     size = calcsize("=" + letter)
     if held.nbytes < (first + rows) * size:
@@ -390,20 +406,20 @@ def _validity(buffer: Any, chunk: Any) -> memoryview | None:
     return held
 
 
-def _arrow_numbers(chunk: Any, letter: str) -> Numbers:
+def _arrow_numbers(chunk: Any, letter: str) -> NumberPart:
     bits, data = chunk.buffers()
     values = _rows_of(data, letter, chunk.offset, len(chunk))
-    return Numbers(values, _validity(bits, chunk), chunk.offset)
+    return NumberPart(values, _validity(bits, chunk), chunk.offset)
 
 
 def _arrow_nulls(chunk: Any) -> Nulls:
     return Nulls(len(chunk))
 
 
-def _arrow_halves(chunk: Any) -> Halves:
+def _arrow_halves(chunk: Any) -> HalfFloats:
     bits, data = chunk.buffers()
     values = _rows_of(data, "H", chunk.offset, len(chunk))
-    return Halves(values, _validity(bits, chunk), chunk.offset)
+    return HalfFloats(values, _validity(bits, chunk), chunk.offset)
 
 
 def _arrow_decimals(chunk: Any, width: int, scale: int) -> Decimals:
@@ -422,7 +438,7 @@ def _arrow_lists(chunk: Any, letter: str) -> Lists:
             raise Unreadable("lists of no item", "Leave it out.")
         offsets = range(0, size * len(chunk) + 1, size)
         content = chunk.values.slice(size * chunk.offset, size * len(chunk))
-    elif len(chunk) == 0:  # whose offsets may be left out
+    elif len(chunk) == 0:  # its offsets may be absent
         offsets, content = range(1), chunk.values.slice(0, 0)
     else:
         offsets = _rows_of(others[0], letter, chunk.offset, len(chunk) + 1)
@@ -433,28 +449,28 @@ def _arrow_lists(chunk: Any, letter: str) -> Lists:
     return Lists(offsets, _read_chunks(content), validity, chunk.offset)
 
 
-def _arrow_bits(chunk: Any) -> Bits:
+def _arrow_bits(chunk: Any) -> BoolPart:
     bits, data = chunk.buffers()
     values = _validity(data, chunk)  # a bit for each row, like those
     if values is None and len(chunk):
         raise Unreadable("a buffer that ends too soon", "Write the data again.")
-    return Bits(len(chunk), values or _NO_BYTES, _validity(bits, chunk), chunk.offset)
+    return BoolPart(len(chunk), values or _NO_BYTES, _validity(bits, chunk), chunk.offset)
 
 
-def _arrow_text(chunk: Any, letter: str) -> Text | Views:
+def _arrow_text(chunk: Any, letter: str) -> ArrowText | ArrowTextViews:
     if not letter:
         bits, views, *buffers = chunk.buffers()
         held = _rows_of(views, "B", 16 * chunk.offset, 16 * len(chunk))
         texts = tuple([_bytes_of(buffer) for buffer in buffers])
-        return Views(held, texts, _validity(bits, chunk), chunk.offset)
+        return ArrowTextViews(held, texts, _validity(bits, chunk), chunk.offset)
     bits, ends, data = chunk.buffers()
-    if len(chunk) == 0:  # whose offsets may be left out
-        return Text(memoryview(bytes(8)).cast("q"), _NO_BYTES, None, 0)
+    if len(chunk) == 0:  # its offsets may be absent
+        return ArrowText(memoryview(bytes(8)).cast("q"), _NO_BYTES, None, 0)
     offsets = _rows_of(ends, letter, chunk.offset, len(chunk) + 1)
-    return Text(offsets, _bytes_of(data), _validity(bits, chunk), chunk.offset)
+    return ArrowText(offsets, _bytes_of(data), _validity(bits, chunk), chunk.offset)
 
 
-def _arrow_codes(chunk: Any) -> Column:
+def _arrow_codes(chunk: Any) -> TableColumn:
     dictionary = _read_chunks(chunk.dictionary)
     bits, data = chunk.buffers()
     _, letter = _ARROW_NUMBERS[str(chunk.type.index_type)]

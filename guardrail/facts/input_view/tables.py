@@ -1,14 +1,14 @@
-"""Tables as their libraries keep them: read once into a view, by their buffers.
+"""Read a table once into a view of the buffers of its library.
 
-Owns `is_table`, `read_table` and the facts that need a table's columns. Reads data frames of pandas
-and polars, tables and record batches of pyarrow, and dicts of numpy arrays. Refuses what could show
-the model other values than were checked (subclasses), what no kernel can read (structures,
-extension types, objects that are no text), names that are no names, and whatever is over the
-bounds, before a row of it is read. It stands at the very beginning of the flow, called by
-`guardrail.facts.input_view.view`. Imports none of the libraries: whoever has a table of one has
-imported it; but a frame of polars hands out its buffers through pyarrow.
+`read_table` accepts data frames of pandas and polars, tables and record batches of pyarrow, and
+dicts of numpy arrays. It rejects subclasses, which could show other values to the model; columns
+that no kernel can read (structures, extension types, objects that are not text); names that are not
+text; and, before it reads a row, a table over the bounds. `guardrail.facts.input_view.view` calls
+it at the start of a call. This module also has the facts that need a table's columns. It imports
+none of the libraries, because an application that has a table has imported its library; but a frame
+of polars exports its buffers through pyarrow.
 
-The index of a pandas frame is no column: it is neither read nor checked.
+The index of a pandas frame is not a column: it is neither read nor checked.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from guardrail._core import OK
 from guardrail._paths import path_of
 from guardrail._ports import ObligationNotMet
 from guardrail._type_names import class_name, type_name
-from guardrail.facts.input_view.column_text import Objects
-from guardrail.facts.input_view.columns import Column, Table
+from guardrail.facts.input_view.column_text import TextObjects
+from guardrail.facts.input_view.columns import TableColumn, TableColumns
 from guardrail.facts.input_view.objects import is_shadowed
 from guardrail.facts.input_view.table_libraries import (
-    Named,
+    NamedColumns,
     Unreadable,
     each_of,
     is_array,
@@ -40,7 +40,7 @@ from guardrail.facts.input_view.table_libraries import (
 )
 from guardrail.values import Frozen, View
 
-#: Where the libraries' own types say that they were made. Older pandas says its own module.
+#: The modules and names of the libraries' types. Older versions of pandas name another module.
 _FRAMES: Final[Mapping[tuple[str, str], str]] = {
     ("pandas", "DataFrame"): "pandas",
     ("pandas.core.frame", "DataFrame"): "pandas",
@@ -51,7 +51,7 @@ _FRAMES: Final[Mapping[tuple[str, str], str]] = {
 _READABLE: Final = "a column of numbers, bools, text, times or lists of these"
 
 
-#: What a column of objects is better, by the type of its rows.
+#: The recommended type for a column of objects, by the type of its rows.
 _OBJECTS: Final[Mapping[type, str]] = {
     bool: 'bool, or with nulls .astype("boolean")',
     int: 'int64, or with nulls .astype("Int64")',
@@ -66,12 +66,12 @@ _OBJECTS: Final[Mapping[type, str]] = {
 }
 
 
-class Bounds(Protocol):
-    """The most that is accepted before anything is read: see `guardrail.facts.input_view.view`."""
+class TableBounds(Protocol):
+    """The limits of a table: see `guardrail.facts.input_view.view.Bounds`."""
 
     @property
     def input_bytes(self) -> int:
-        """Bytes of all columns, text as UTF-8."""
+        """The most bytes of all columns, text as UTF-8."""
         ...
 
     @property
@@ -86,35 +86,36 @@ class Bounds(Protocol):
 
 
 def is_table(kind: type) -> bool:
-    """Whether `read_table` is the one to read objects of a type, or to say why it does not.
+    """Return whether `read_table` reads objects of a type, or reports why it does not.
 
-    By the names of the type and of its bases, without importing anything. True for subclasses,
-    which are refused with what to do instead; false for ``dict``: see `holds_arrays`.
+    Decided by the names of the type and of its bases, without importing anything. True for
+    subclasses, which are rejected with advice; false for ``dict``: see `holds_arrays`.
     """
     return any((base.__module__, base.__qualname__) in _FRAMES for base in kind.__mro__)
 
 
 def holds_arrays(value: Mapping[Any, Any]) -> bool:
-    """Whether a dict is a table: any of its values is a numpy array, which no record holds."""
+    """Return whether a dict is a table: any of its values is a numpy array, which no record has."""
     return any(is_array(each) for each in value.values())
 
 
-def read_table(value: Any, name: str, bounds: Bounds, keys: frozenset[str] = frozenset()) -> View:
-    """Return the view of a table; its ``data`` is a `Table`.
+def read_table(
+    value: Any, name: str, bounds: TableBounds, keys: frozenset[str] = frozenset()
+) -> View:
+    """Return the view of a table; its ``data`` is a `TableColumns`.
 
     Arguments:
-        value: a data frame of pandas or polars, a table or record batch of pyarrow, or an
-            exact dict of numpy arrays of one axis. No rows and no columns are fine.
+        value: a data frame of pandas or polars, a table or record batch of pyarrow, or exactly a
+            dict of numpy arrays with one axis. It may have no rows and no columns.
         name: the parameter's name, with which paths in errors begin.
         bounds: the bounds of the bundle.
-        keys: the names of columns that specs of the bundle have: a path shows no others.
+        keys: the names of columns in the bundle's specs; a path shows only these.
 
-    Text is counted in bytes of UTF-8, from above; a text that many rows share, each time.
+    The size of text is estimated from above as UTF-8; a text that many rows share counts each time.
 
     Raises:
-        ObligationNotMet: ``too_large`` where the table is over the bounds; ``input_rejected`` where
-        it
-            is none that can be read.
+        ObligationNotMet: ``too_large`` if the table is over the bounds; ``input_rejected`` if it
+            can't be read.
     """
     rows, width, columns = _open(value, name)
     if rows > bounds.input_rows:
@@ -130,7 +131,7 @@ def read_table(value: Any, name: str, bounds: Bounds, keys: frozenset[str] = fro
         nbytes += _measure(column, name, label, keys)
         if nbytes > bounds.input_bytes:
             _stop(name, f"{bounds.input_bytes} bytes")
-    data = Table(Frozen(read))
+    data = TableColumns(Frozen(read))
     return View("table", name, value, shape=(rows, width), nbytes=nbytes, data=data)
 
 
@@ -140,16 +141,16 @@ def column_names(view: View) -> frozenset[str]:
 
 
 def null_count(view: View) -> int:
-    """Return how many values of a table are null; of floats, NaN is, in every library."""
+    """Return how many values of a table are null; NaN counts as null in every library."""
     return sum(column.null_count() for column in view.data.columns.values())
 
 
 def digest_table(view: View) -> str:
-    r"""Return the sha256 of a table: 64 hexadecimal digits.
+    r"""Return the SHA-256 of a table: 64 hexadecimal digits.
 
-    Over the number of its rows, and of each column in order its name, type and rows; so
-    the same values have the same digest however they are chunked, whichever library holds
-    them, and whether text is spelt out or coded. What stands under a null does not count.
+    It covers the number of rows, and each column's name, type and rows, in order. So equal values
+    have the same digest in every library, however they are chunked, and whether text is stored
+    directly or as codes. The content of a null does not count.
     """
     digest = hashlib.sha256(b"table %d\n" % view.rows)
     for name, column in view.data.columns.items():
@@ -158,14 +159,14 @@ def digest_table(view: View) -> str:
     return digest.hexdigest()
 
 
-def _open(value: Any, name: str) -> tuple[int, int, Named]:
-    """Return how many rows and columns there are, and what reads the columns one by one."""
+def _open(value: Any, name: str) -> tuple[int, int, NamedColumns]:
+    """Return the number of rows and of columns, and an iterator that reads the columns."""
     kind = type(value)
     if kind is dict:
         return _open_mapping(value, name)
     library = _FRAMES.get((kind.__module__, kind.__qualname__), "")
     if getattr(sys.modules.get(library), kind.__name__, None) is not kind or is_shadowed(value):
-        # one with code of its own could show the model other values than it showed us
+        # a subclass could show the model other values than it showed this check
         _refuse(name, "a table", class_name(kind), "Pass a plain DataFrame or Table of it.")
     if library == "pandas":
         return len(value.index), len(value.columns), read_pandas(value)
@@ -174,7 +175,7 @@ def _open(value: Any, name: str) -> tuple[int, int, Named]:
     return value.num_rows, value.num_columns, read_arrow(value)
 
 
-def _open_mapping(value: dict[Any, Any], name: str) -> tuple[int, int, Named]:
+def _open_mapping(value: dict[Any, Any], name: str) -> tuple[int, int, NamedColumns]:
     first = next((each for each in value.values() if is_array(each)), None)
     if first is None:
         _refuse(name, "a table", "dict", "Pass a dict of numpy arrays, or a record.")
@@ -182,8 +183,10 @@ def _open_mapping(value: dict[Any, Any], name: str) -> tuple[int, int, Named]:
     return rows, len(value), each_of(list(value.items()), read_array)
 
 
-def _read_columns(columns: Named, name: str, rows: int, keys: frozenset[str]) -> dict[str, Column]:
-    read: dict[str, Column] = {}
+def _read_columns(
+    columns: NamedColumns, name: str, rows: int, keys: frozenset[str]
+) -> dict[str, TableColumn]:
+    read: dict[str, TableColumn] = {}
     failed: tuple[Any, str, str] | None = None
     while True:
         try:
@@ -196,24 +199,26 @@ def _read_columns(columns: Named, name: str, rows: int, keys: frozenset[str]) ->
         if type(label) is not str or not _is_text(label):
             _refuse(name, "names of columns as text", type_name(label), "Rename them.")
         if label in read:
-            _refuse(_path(name, label, keys), "one column of a name", "several", "Rename them.")
+            _refuse(
+                _path(name, label, keys), "one column with this name", "several", "Rename them."
+            )
         if sum(map(len, column.parts)) != rows:
             _refuse(_path(name, label, keys), f"{rows} rows", "another number", "Make them equal.")
         read[label] = column
-    if failed is not None:  # outside the handler: what a library said may hold a value
+    if failed is not None:  # outside the handler: a library's message may hold a value
         label, what, advice = failed
         _refuse(_path(name, label, keys), _READABLE, what, advice)
     return read
 
 
-def _measure(column: Column, name: str, label: str, keys: frozenset[str]) -> int:
+def _measure(column: TableColumn, name: str, label: str, keys: frozenset[str]) -> int:
     nbytes, before = 0, 0
     for part in column.parts:
         code, row, more = part.measure()
         if code != OK:
-            # an entry of a dictionary is no row, and broken buffers have none
-            path = _path(name, label, keys, before + row if isinstance(part, Objects) else None)
-            if isinstance(part, Objects):
+            # an entry of a dictionary is not a row, and invalid buffers have no rows
+            path = _path(name, label, keys, before + row if isinstance(part, TextObjects) else None)
+            if isinstance(part, TextObjects):
                 kind = type(part.values[row])
                 _refuse(path, "text or None", class_name(kind), _advice_on(kind))
             _refuse(path, "text or None", "buffers that are broken", "Write the data again.")
@@ -223,7 +228,7 @@ def _measure(column: Column, name: str, label: str, keys: frozenset[str]) -> int
 
 
 def _advice_on(kind: type) -> str:
-    """Return what to do with a column of objects, by the type of the first that is no text."""
+    """Return advice for a column of objects, by the type of the first one that is not text."""
     named = next((each for each in kind.__mro__ if each in _OBJECTS), None)
     if named is None:
         return "Give each row a text or None, or leave the column out."
@@ -231,7 +236,7 @@ def _advice_on(kind: type) -> str:
 
 
 def _is_text(text: str) -> bool:
-    """Whether the text is free of lone surrogates, which no UTF-8 can hold."""
+    """Return whether a text has no lone surrogates, which UTF-8 can't encode."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-# C declarations for view.py, which compiles as it stands: bounds without a box or a lookup.
+# The C declarations of `view.py`.
 
 cimport cython
 
@@ -14,7 +14,7 @@ cdef class Viewer:
 
     @cython.locals(known=tuple, route=int)
     cpdef take(self, value, name)
-    cdef tuple _learn(self, kind)
+    cdef tuple _cache_route(self, kind)
     @cython.locals(shape=tuple, nbytes=cython.longlong, rows=cython.longlong)
     cdef _take_tensor(self, value, name)
     @cython.locals(nbytes=cython.longlong)

@@ -1,13 +1,13 @@
-"""The view: the one look that is taken at a guarded input, before anything reads it.
+"""The view of a guarded input: read once at the start of a call, before facts and decision.
 
-Owns `Bounds`, the ``[bounds]`` table of a bundle, and `take_view`, which picks by the exact
-type: tensors, tables, records, lists and text. Refuses what cannot be looked at twice
-(iterators), what may answer differently each time (subclasses of plain types, objects whose
-attributes are made by code) and whatever is over the bounds. It stands at the very beginning of
-the flow, so it costs the same for a small tensor and a large one: sizes come from the buffer,
-and no element is read. Plain data is walked once, for no more nodes than the bounds allow.
+`take_view` selects by the exact type: tensors, tables, records, lists and text. `Bounds` is the
+``[bounds]`` table of a bundle. An input is rejected if it can be read only once (an iterator), if
+it could answer differently each time (a subclass of a plain type, an object whose attributes are
+computed by code), or if it is over the bounds. The time does not depend on the size of a tensor:
+sizes come from the buffer, and no element is read. Plain data is walked once, up to the limit of
+nodes.
 
-Compiled as it stands, with ``view.pxd`` beside it; the file is its own plain-Python twin.
+Cython compiles this file with ``view.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -36,30 +36,30 @@ from guardrail._scalars import advice as scalar_advice
 from guardrail._scalars import is_scalar, read_scalar
 from guardrail._type_names import class_name
 from guardrail.facts.input_view.objects import (
-    Reader,
+    FieldReader,
+    field_reader_of,
     flags_of,
     has_code,
     is_shadowed,
     mro_of,
-    reader_of,
     tables,
     unfold,
 )
 from guardrail.values import View
 
-#: Types of input of which it is remembered how they are looked at.
+#: How many types of inputs are cached with the way to read them.
 _LIMIT_KNOWN: Final = 512
-#: A dict whose first value is one of these is no table. By identity: the metaclass of a type may
-#: call it equal to any other.
+#: A dict whose first value has one of these types is not a table. Compared by identity, because a
+#: metaclass can override equality.
 _PLAIN: Final = frozenset(map(id, (str, int, float, bool, type(None), dict, list, tuple)))
 _UNSET: Final = "Give each field a value, or pass a dict of them."
 
-#: The machine's own memory, as DLPack numbers devices.
+#: The number of the machine's main memory in DLPack.
 _CPU: Final = 1
 
 #: ``Py_TPFLAGS_HEAPTYPE``: the type was made at run time, by a class statement for instance.
 _HEAP_TYPE: Final = 1 << 9
-#: Types made at run time of which it is known that all ways to their elements agree.
+#: Types made at run time whose interfaces are known to return the same elements.
 _TENSORS: Final = frozenset(
     (
         ("array", "array"),
@@ -72,24 +72,25 @@ _TENSORS: Final = frozenset(
 )
 _OWN_CODE: Final = "Its own code could show the model other values than were checked. "
 
-#: How inputs of a type are looked at.
+#: How inputs of a type are read.
 _TENSOR: Final = 0
 _TEXT: Final = 1
 _LIST: Final = 2
 _OBJECT: Final = 3
 _TABLE: Final = 4
-_REFUSED: Final = 5
+_REJECTED: Final = 5
 
 
 class Bounds(Section):
-    """The ``[bounds]`` table: the most that is accepted before anything is read.
+    """The ``[bounds]`` table: the limits that are checked before anything reads an input.
 
     Attributes:
-        input_bytes: bytes of a tensor's elements, or of text and plain data as UTF-8.
-        input_depth: axes of a tensor; containers within containers of plain data, 1 to 200.
-        input_rows: length of a tensor's first axis, or of a table.
-        input_nodes: keys and values of plain data, all levels together.
-        findings: places of one text that detectors look at closely, of inputs and of outputs.
+        input_bytes: the most bytes of a tensor's elements, or of text and plain data as UTF-8.
+        input_depth: the most axes of a tensor, or levels of nested containers in plain data; 1 to
+            200.
+        input_rows: the most rows of a table, or the greatest length of a tensor's first axis.
+        input_nodes: the most keys and values of plain data, at all levels together.
+        findings: the most findings and possible findings in one text, of inputs and of outputs.
     """
 
     input_bytes: Annotated[int, Field(ge=1, lt=2**63)] = 64_000_000
@@ -100,13 +101,14 @@ class Bounds(Section):
 
 
 class Viewer:
-    """Takes the view of every input, within the bounds of one bundle.
+    """Makes the view of every input, within the bounds of one bundle.
 
-    The bounds are copied: each look at a model of pydantic's costs more than the comparison.
+    The bounds are copied, because reading an attribute of a pydantic model costs more than a
+    comparison.
 
     Arguments:
         bounds: the bounds.
-        keys: the keys that specs of the bundle name, which a path may show: no others.
+        keys: the keys that the bundle's specs name; a path shows only these.
     """
 
     __slots__ = (
@@ -128,8 +130,9 @@ class Viewer:
         if kind is dict:
             return self._take_dict(value, name)
         known = self._known.get(kind)
-        if known is None or known[2] is not kind:  # another, which says that it equals this one
-            known = self._learn(kind)
+        # Compared by identity: a metaclass can say that two types are equal.
+        if known is None or known[2] is not kind:
+            known = self._cache_route(kind)
         route = known[0]
         if route == _TENSOR:
             return self._take_tensor(value, name)
@@ -143,19 +146,19 @@ class Viewer:
             return self._read_table(value, name)
         raise _refusal(name, kind, known[1])
 
-    def _learn(self, kind: Any) -> tuple[int, Any, Any]:
-        """Return how objects of a type are looked at, and remember it with the type itself."""
+    def _cache_route(self, kind: Any) -> tuple[int, Any, Any]:
+        """Return how objects of a type are read, and cache it with the type itself."""
         if len(self._known) >= _LIMIT_KNOWN:
             self._known = {}
         known = self._known[kind] = (*_route(kind), kind)
         return known
 
-    def _reader_for(self, kind: Any) -> Reader | str | None:
-        """Return how objects of a type are read as records: see `reader_of`."""
+    def _reader_for(self, kind: Any) -> FieldReader | str | None:
+        """Return how objects of a type are read as records: see `field_reader_of`."""
         known = self._known.get(kind)
         if known is None or known[2] is not kind:
-            known = self._learn(kind)
-        return known[1] if known[0] in (_OBJECT, _REFUSED) else None
+            known = self._cache_route(kind)
+        return known[1] if known[0] in (_OBJECT, _REJECTED) else None
 
     def _take_tensor(self, value: Any, name: str) -> View:
         try:
@@ -180,12 +183,12 @@ class Viewer:
         return view
 
     def _take_text(self, value: Any, name: str) -> View:
-        # in constant time, and before any character is read: four bytes is the most of each
+        # in constant time, before any character is read: a character has at most four bytes
         nbytes = len(value) if value.isascii() else 4 * len(value)
         if nbytes > self.input_bytes:
             raise _excess(name, f"{self.input_bytes} bytes")
         if find_character(value, SURROGATE)[1] >= 0:
-            raise _refusal(name, str, "A lone surrogate stands in it.", what="text that is Unicode")
+            raise _refusal(name, str, "A lone surrogate stands in it.", what="Unicode text")
         return View("text", name, value, None, (), "", nbytes)
 
     def _take_dict(self, value: Any, name: str) -> View:
@@ -194,12 +197,13 @@ class Viewer:
         return self._take_plain("record", value, name)
 
     def _holds_arrays(self, value: Any, name: str) -> bool:
-        """Whether a dict is a table: all of its values are arrays of numpy's own type."""
+        """Return whether a dict is a table: all of its values are exactly numpy arrays."""
         for item in value.values():
             if id(type(item)) in _PLAIN:
                 return False
             break
-        numpy = sys.modules.get("numpy")  # never imported for a look: without it, none is one
+        # Not imported for this check: without numpy there is no array.
+        numpy = sys.modules.get("numpy")
         if numpy is None or not value:
             return False
         if len(value) > self.input_nodes:
@@ -212,32 +216,34 @@ class Viewer:
         return view
 
     def _take_plain(self, view_kind: Any, value: Any, name: str) -> View:
-        """Measure a dict or a list where it stands; only where objects are in it, as a copy."""
+        """Measure a dict or a list in place; as a copy only if it has objects."""
         code, nbytes, _, steps, kind = measure(
             value, self.input_depth, self.input_bytes, self.input_nodes
         )
         if code == OK:
             return View(view_kind, name, value, None, (), "", nbytes)
-        if code == NOT_PLAIN and (is_scalar(kind) or isinstance(self._reader_for(kind), Reader)):
+        if code == NOT_PLAIN and (
+            is_scalar(kind) or isinstance(self._reader_for(kind), FieldReader)
+        ):
             return self._take_unfolded(view_kind, value, name)
         raise self._misfit(code, steps, kind, name)
 
     def _take_unfolded(self, view_kind: Any, value: Any, name: str) -> View:
-        """Measure the fields of an object, or what holds some, as the dicts that they are."""
+        """Measure an object, or a container of objects, as dicts of their fields."""
         code, data = unfold(value, self._reader_for, self.input_depth, self.input_nodes)
         if code != OK:
             raise self._misfit(code, (), None, name)
         if (
             data is value and id(type(value)) not in _PLAIN
-        ):  # the outermost object's own fields can't be read
+        ):  # the fields of the outermost object can't be read
             raise _refusal(name, type(value), _UNSET)
         code, nbytes, _, steps, kind = measure(
             data, self.input_depth, self.input_bytes, self.input_nodes
         )
-        if code == NOT_PLAIN and is_scalar(kind):  # times and decimals stay what they are
-            spelt = _spell(data)
+        if code == NOT_PLAIN and is_scalar(kind):  # times and decimals are kept
+            measurable = _with_texts(data)
             code, nbytes, _, steps, kind = measure(
-                spelt, self.input_depth, self.input_bytes, self.input_nodes
+                measurable, self.input_depth, self.input_bytes, self.input_nodes
             )
         if code != OK:
             raise self._misfit(code, steps, kind, name)
@@ -246,10 +252,10 @@ class Viewer:
     def _misfit(
         self, code: int, steps: tuple[str | int, ...], kind: Any, name: str
     ) -> ObligationNotMet:
-        """Return the refusal of what `measure` found."""
+        """Return the error for a fault that `measure` found."""
         if code == NOT_PLAIN:
             reader = self._reader_for(kind)
-            if isinstance(reader, Reader):  # it could not be unfolded
+            if isinstance(reader, FieldReader):  # it could not be converted
                 reader = _UNSET
             advice = scalar_advice(kind) or _advice_within(kind) or reader or _advice(kind)
             path = path_of(name, steps, self._keys)
@@ -271,26 +277,25 @@ def take_view(value: Any, *, name: str, bounds: Bounds, keys: frozenset[str] = f
 
     Arguments:
         value: a tensor (an object that exports a buffer of numbers: a numpy array, an
-            ``array.array``, a ``memoryview``; or one in the machine's memory that offers it by
-            DLPack, such as torch's and jax's, where numpy is installed), a table (a data frame,
-            or a dict whose values are all numpy arrays), a record (a dict with string keys and
-            plain Python data, a dataclass, a pydantic model), a list or tuple of plain data,
-            or text. An empty one of any kind is fine.
+            ``array.array``, a ``memoryview``; or one in main memory that exports DLPack, such as
+            torch's and jax's, if numpy is installed), a table (a data frame, or a dict whose values
+            are all numpy arrays), a record (a dict with string keys and plain Python data, a
+            dataclass, a pydantic model), a list or tuple of plain data, or text. Each may be empty.
         name: the parameter's name, with which paths in errors begin.
         bounds: the bounds of the bundle.
-        keys: the keys that a path may show, as `Viewer` has it.
+        keys: the keys that a path may show: see `Viewer`.
 
     Raises:
-        ObligationNotMet: ``too_large`` where the input is over the bounds (as is whatever contains
-            itself); ``input_rejected`` where it is none of these.
+        ObligationNotMet: ``too_large`` if the input is over the bounds, or contains itself;
+            ``input_rejected`` if it is none of these.
     """
     return Viewer(bounds, keys).take(value, name)
 
 
-def _spell(data: Any) -> Any:
+def _with_texts(data: Any) -> Any:
     """Return unfolded data with a text in place of each time and decimal, to be measured.
 
-    What is no scalar stands in it as it was, for `measure` to refuse with its path.
+    Other values are kept, and `measure` then rejects them with their path.
     """
     root: list[Any] = [data]
     pending: list[tuple[Any, Any]] = [(root, 0)]
@@ -313,26 +318,26 @@ def _spell(data: Any) -> Any:
 
 
 def _route(kind: Any) -> tuple[int, Any]:
-    """Return how objects of a type are looked at, and with what or why not."""
+    """Return how objects of a type are read, with the reader or why they can't be read."""
     if kind is str:
         return _TEXT, None
     if kind is list or kind is tuple:
         return _LIST, None
     objection = _objection(kind)
     if objection:
-        return _REFUSED, objection
-    reader = reader_of(kind)
+        return _REJECTED, objection
+    reader = field_reader_of(kind)
     if reader is not None:
-        return (_REFUSED if isinstance(reader, str) else _OBJECT), reader
+        return (_REJECTED if isinstance(reader, str) else _OBJECT), reader
     if tables().is_table(kind):
         return _TABLE, None
     objection = _code_of_its_own(kind)
-    return (_REFUSED, objection) if objection else (_TENSOR, None)
+    return (_REJECTED, objection) if objection else (_TENSOR, None)
 
 
 def _objection(kind: Any) -> str:
     if issubclass(kind, Mapping):
-        # One with code of its own could show the model other values than it showed us.
+        # A subclass could show the model other values than it showed this check.
         return "Pass dict(...) of it."
     if issubclass(kind, str):
         return "Pass str(...) of it."
@@ -341,16 +346,16 @@ def _objection(kind: Any) -> str:
     if issubclass(kind, bytes | bytearray):
         return "Parse it into a record, decode it as text, or pass an array of numbers."
     if hasattr(kind, "__next__"):
-        return "What can be read only once cannot be checked: pass an array or a list."
+        return "An object that can be read only once can't be checked: pass an array or a list."
     return ""
 
 
 def _code_of_its_own(kind: Any) -> str:
-    """Return why an exporter of numbers may show the model others; empty where it does not.
+    """Return why an exporter of numbers may show other numbers to the model; empty if it does not.
 
-    A masked array has a buffer and a ``filled()``, a subclass a ``__getitem__`` of its own, a
-    class of Python's can answer `__dlpack__` and ``__array__`` differently. Types of compiled
-    code, numpy's ``ndarray`` among them, and those that are known have one set of elements.
+    A masked array has a buffer and a ``filled()``, a subclass can define ``__getitem__``, and a
+    Python class can return different data from `__dlpack__` and ``__array__``. Types in compiled
+    code, such as numpy's ``ndarray``, and known types have one set of elements.
     """
     if not flags_of(kind) & _HEAP_TYPE:
         return ""
@@ -372,19 +377,20 @@ def _code_of_its_own(kind: Any) -> str:
 
 
 def _exchange(value: Any, name: str) -> View | None:
-    """Return the view of a tensor that has no buffer and offers itself by DLPack, else ``None``.
+    """Return the view of a tensor without a buffer that exports DLPack, else ``None``.
 
-    Without a copy: its elements lie in the machine's memory, or it is refused.
+    Nothing is copied: a tensor that is not in main memory is rejected.
     """
     if not hasattr(type(value), "__dlpack__"):
         return None
     try:
         import numpy
 
-        if value.__dlpack_device__()[0] != _CPU:  # asked first: another one would have to wait
+        # Checked first: another device would have to synchronize.
+        if value.__dlpack_device__()[0] != _CPU:
             return None
         if is_shadowed(value) or (hasattr(value, "is_neg") and value.is_neg()):
-            return None  # memory that holds others than it shows: torch negates as it is read
+            return None  # the memory differs from the values: torch negates them lazily
         view = look(numpy.from_dlpack(value), name)
     except (
         ImportError, TypeError, ValueError, BufferError, RuntimeError, AttributeError, LookupError,
@@ -394,9 +400,9 @@ def _exchange(value: Any, name: str) -> View | None:
 
 
 def _advice(kind: Any) -> str:
-    told = scalar_advice(kind)
-    if told:
-        return told
+    advice = scalar_advice(kind)
+    if advice:
+        return advice
     if callable(getattr(kind, "collect", None)):
         return "Pass what its .collect() returns: a lazy frame holds no data yet."
     for method in ("to_numpy", "numpy"):
@@ -408,7 +414,7 @@ def _advice(kind: Any) -> str:
 
 
 def _advice_within(kind: Any) -> str:
-    """Return what to pass in place of an array or a table within plain data, else an empty text."""
+    """Return advice for an array or a table inside plain data; empty for other types."""
     if callable(getattr(kind, "to_dicts", None)):
         return "Pass what its .to_dicts() returns, or the table by itself."
     if tables().is_table(kind):

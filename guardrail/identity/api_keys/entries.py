@@ -95,13 +95,13 @@ class ApiKeyEntry(Section):
         return attrs
 
     @model_validator(mode="after")
-    def _lives(self) -> ApiKeyEntry:
+    def _check_expiry(self) -> ApiKeyEntry:
         if self.expires is not None and self.expires <= self.created:
             raise ValueError("`expires` must be later than `created`")
         return self
 
     def __repr__(self) -> str:
-        return f"Entry(id={self.id!r})"
+        return f"ApiKeyEntry(id={self.id!r})"
 
     __str__ = __repr__
 

@@ -26,7 +26,7 @@ from guardrail.identity.groups import known_parents
 from guardrail.identity.id_prefixes import IdPrefix
 from guardrail.identity.settings import UnknownParents
 from guardrail.identity.sources import secret_in
-from guardrail.identity.tokens.claim_mapping import Knows
+from guardrail.identity.tokens.claim_mapping import EntityExists
 from guardrail.values import Frozen, Identity, Principal
 
 #: RFC 2104 §3: a key no shorter than the hash.
@@ -198,7 +198,7 @@ class ApiKeys:
             return _identity(entry, self.name, self._prefix)
         return None
 
-    def authenticate(self, key: str, now: float, *, knows: Knows) -> Identity:
+    def authenticate(self, key: str, now: float, *, knows: EntityExists) -> Identity:
         """Return the identity of a key: the same object, unless parents are dropped.
 
         An unknown, wrong, revoked or expired key takes the same work up to the comparison, which is
@@ -237,7 +237,7 @@ class ApiKeys:
         return replace(identity, principal=less)
 
     def accepts(self, token: str) -> bool:
-        """Whether a token has the form of an API key."""
+        """Return whether a token has the form of an API key."""
         return token.startswith(PREFIX)
 
     def __repr__(self) -> str:

@@ -6,8 +6,8 @@ to policies: a debug machine and a wrong measurement are facts, not errors. This
 evidence, and makes none about itself.
 
 It is used for callers (`peer`) and for this host (`host`), beside the verification of tokens. The
-signature check is injected (`Opens`), so that keys, pinned or fetched, are found as for identity
-providers. Work that blocks is returned as a `BlockingStep`: do it, then try again.
+signature check is injected (`SignatureCheck`), so that keys are pinned or fetched as for identity
+providers. Work that blocks is returned as a `BlockingStep`: run it, then try again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from guardrail.values import Evidence
 
 #: Checks the signature of a token at a time, and returns its claims. Raises `NotAuthenticated` if
 #: it is invalid; returns a `BlockingStep` if keys must be fetched first.
-Opens: TypeAlias = Callable[[str, float], Claims | BlockingStep]
+SignatureCheck: TypeAlias = Callable[[str, float], Claims | BlockingStep]
 
 #: The largest evidence, in bytes; a larger one is denied before it is parsed.
 LIMIT_BYTES: Final = 64 * 1024
@@ -80,18 +80,22 @@ class TokenAppraiser:
     Arguments:
         settings: the settings of the table.
         format: maps the claims.
-        opens: checks the signature.
+        check_signature_of: checks the signature.
     """
 
     __slots__ = ("_format", "_opens", "_settings", "name")
 
     def __init__(
-        self, settings: TokenEvidenceSettings, *, format: EvidenceFormat, opens: Opens
+        self,
+        settings: TokenEvidenceSettings,
+        *,
+        format: EvidenceFormat,
+        check_signature_of: SignatureCheck,
     ) -> None:
         self.name = format.name
         self._settings = settings
         self._format = format
-        self._opens = opens
+        self._opens = check_signature_of
 
     def appraise(self, presented: bytes, now: float) -> Appraised | BlockingStep:
         """Return the content of a token, or the `BlockingStep` of the signature check.
@@ -136,7 +140,9 @@ class TokenAppraiser:
             meant = audience if isinstance(audience, list) else [audience]
             if settings.audience not in meant:
                 raise NotAuthenticated(
-                    "The evidence is meant for another audience.", code="wrong_audience"
+                    "The evidence is for another audience. Request evidence for this "
+                    "service's audience.",
+                    code="wrong_audience",
                 )
         if find(claims, "nbf") is not None:
             _check_begun(time_at(claims, "nbf"), now, settings.leeway_s)
@@ -179,8 +185,8 @@ class EvidenceTable:
         appraised = self._appraise(presented, now)
         if isinstance(appraised, BlockingStep):
             return appraised
-        whole = _whole(appraised)
-        return Appraised(self._lasting(whole.evidence, now), whole.nonces)
+        whole = _check_complete(appraised)
+        return Appraised(self._limit_validity(whole.evidence, now), whole.nonces)
 
     def _appraise(self, presented: bytes, now: float) -> Any:
         """Call the appraiser.
@@ -198,7 +204,7 @@ class EvidenceTable:
         # Raised here, outside of the handler: a handled error would become the context.
         raise denied
 
-    def _lasting(self, evidence: Evidence, now: float) -> Evidence:
+    def _limit_validity(self, evidence: Evidence, now: float) -> Evidence:
         """Check the times, and limit ``expires_at`` to the accepted age. NaN denies."""
         leeway_s = self.settings.leeway_s
         issued_at, expires_at = evidence.issued_at or 0.0, evidence.expires_at or 0.0
@@ -228,7 +234,7 @@ def token_in(presented: bytes) -> str | None:
     return text if COMPACT.fullmatch(text) else None
 
 
-def _whole(appraised: Any) -> Appraised:
+def _check_complete(appraised: Any) -> Appraised:
     """Check that evidence has every field that policies may read, whoever verified it."""
     evidence: Any = appraised.evidence if isinstance(appraised, Appraised) else None
     if not isinstance(evidence, Evidence):
@@ -257,5 +263,6 @@ def _check_begun(since: float, now: float, leeway_s: float) -> None:
 def wrong_issuer() -> NotAuthenticated:
     """Return the error for evidence of an issuer that is not configured."""
     return NotAuthenticated(
-        "The evidence names an issuer that is not configured.", code="wrong_issuer"
+        "The evidence is from an issuer that the bundle does not configure. Use another issuer.",
+        code="wrong_issuer",
     )

@@ -54,7 +54,7 @@ class HostEvidence:
 
     Arguments:
         table: the ``[evidence.NAME]`` table about the host.
-        elsewhere: fetches keys in the background.
+        run_in_background: runs the fetch of keys.
     """
 
     __slots__ = (
@@ -69,17 +69,19 @@ class HostEvidence:
         "_table",
     )  # fmt: skip
 
-    def __init__(self, table: EvidenceTable, *, elsewhere: RunInBackground = run_in_thread) -> None:
+    def __init__(
+        self, table: EvidenceTable, *, run_in_background: RunInBackground = run_in_thread
+    ) -> None:
         self._table = table
         self._path = Path(table.settings.token_file or "")
-        self._elsewhere = elsewhere
+        self._elsewhere = run_in_background
         self._lock = threading.Lock()
         self._looked_at: float | None = None
         self._seen: _FileState | None = None
         self._evidence: Evidence | None = None
         self._is_waiting = False
         self._complaint: EvidenceProblem | None = EvidenceProblem(
-            "bad_evidence", "Nothing has asked for the host's evidence yet."
+            "bad_evidence", "The host's evidence has not been read yet."
         )
 
     @property

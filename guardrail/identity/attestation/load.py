@@ -11,7 +11,12 @@ from typing import NamedTuple, TypeAlias
 
 from guardrail._documents import Document
 from guardrail.errors import ConfigurationError
-from guardrail.identity.attestation.evidence import Appraiser, EvidenceTable, Opens, TokenAppraiser
+from guardrail.identity.attestation.evidence import (
+    Appraiser,
+    EvidenceTable,
+    SignatureCheck,
+    TokenAppraiser,
+)
 from guardrail.identity.attestation.formats import FORMATS, EvidenceFormat
 from guardrail.identity.attestation.host import HostEvidence, RunInBackground, run_in_thread
 from guardrail.identity.attestation.nonces import Challenges
@@ -20,7 +25,7 @@ from guardrail.identity.attestation.settings import TokenEvidenceSettings, read_
 
 #: Returns the signature check for a table's tokens. Its arguments are the table's settings and the
 #: table, for the place of an error; raises `ConfigurationError`.
-Opener: TypeAlias = Callable[[TokenEvidenceSettings, Document], Opens]
+SignatureCheckFactory: TypeAlias = Callable[[TokenEvidenceSettings, Document], SignatureCheck]
 
 
 class EvidenceVerifiers(NamedTuple):
@@ -37,23 +42,24 @@ def read_evidence_verifiers(
     document: Document | None,
     *,
     challenges: Challenges,
-    opener: Opener,
+    signature_check_for: SignatureCheckFactory,
     formats: Sequence[EvidenceFormat] = (),
     appraisers: Sequence[Appraiser] = (),
-    elsewhere: RunInBackground = run_in_thread,
+    run_in_background: RunInBackground = run_in_thread,
 ) -> EvidenceVerifiers:
     """Return the verifiers for the evidence that a bundle configures.
 
     Arguments:
         document: the ``[evidence]`` table; ``None`` if ``guardrail.toml`` has none.
         challenges: the issued nonces; they outlive a bundle.
-        opener: returns a table's signature check.
+        signature_check_for: returns the signature check of a table.
         formats: the application's own kinds of attestation tokens.
         appraisers: its own kinds of evidence that are not signed tokens.
-        elsewhere: see `HostEvidence`.
+        run_in_background: see `HostEvidence`.
 
     Raises:
-        ConfigurationError: ``GR003`` for errors in the tables, and the opener's errors.
+        ConfigurationError: ``GR003`` for errors in the tables, and the errors of
+            ``signature_check_for``.
     """
     tokens = {kind.name: kind for kind in (*FORMATS, *formats)}
     own = {appraiser.name: appraiser for appraiser in appraisers}
@@ -65,7 +71,7 @@ def read_evidence_verifiers(
             appraiser = TokenAppraiser(
                 settings,
                 format=tokens[settings.format],
-                opens=opener(settings, document.below(name)),
+                check_signature_of=signature_check_for(settings, document.below(name)),
             )
         if appraiser is not None:
             tables.append(EvidenceTable(name, settings, appraiser))
@@ -73,7 +79,7 @@ def read_evidence_verifiers(
     peers = [table for table in tables if table.settings.about == "peer"]
     return EvidenceVerifiers(
         PeerEvidence(peers, challenges=challenges),
-        HostEvidence(hosts[0], elsewhere=elsewhere) if hosts else None,
+        HostEvidence(hosts[0], run_in_background=run_in_background) if hosts else None,
     )
 
 

@@ -6,8 +6,8 @@ from guardrail._documents import Document
 from guardrail._ports import BlockingStep, BundleSources
 from guardrail.errors import NotAuthenticated
 from guardrail.identity.attestation.evidence import LIMIT_BYTES as LIMIT_EVIDENCE
-from guardrail.identity.attestation.evidence import Opens
-from guardrail.identity.attestation.load import Opener
+from guardrail.identity.attestation.evidence import SignatureCheck
+from guardrail.identity.attestation.load import SignatureCheckFactory
 from guardrail.identity.attestation.settings import TokenEvidenceSettings
 from guardrail.identity.settings import FetchSettings
 from guardrail.identity.tokens.key_sources import PinnedKeys
@@ -17,15 +17,15 @@ from guardrail.identity.tokens.verifier import (
     Claims,
     Keyring,
     KeysNeeded,
-    Token,
+    SignedToken,
     check_under,
 )
 
 
-def evidence_opener(sources: BundleSources) -> Opener:
+def evidence_opener(sources: BundleSources) -> SignatureCheckFactory:
     """Return a function that makes the signature check for a table of evidence."""
 
-    def open_table(settings: TokenEvidenceSettings, at: Document) -> Opens:
+    def open_table(settings: TokenEvidenceSettings, at: Document) -> SignatureCheck:
         algorithms = tuple(settings.algorithms)
         keyring: Keyring
         if settings.key_file is None:
@@ -39,11 +39,12 @@ def evidence_opener(sources: BundleSources) -> Opener:
             keyring = PinnedKeys(read_at(read_keys, raw, algorithms, "`key_file`", place))
         is_host = settings.about == "host"
 
-        def opens(text: str, now: float) -> Claims | BlockingStep:
-            token = Token(text, limit_chars=LIMIT_EVIDENCE)
+        def check_signature_of(text: str, now: float) -> Claims | BlockingStep:
+            token = SignedToken(text, limit_chars=LIMIT_EVIDENCE)
             if token.head.algorithm not in accepted(algorithms):
                 raise NotAuthenticated(
-                    "The evidence is not signed with an algorithm that the table has.",
+                    "The evidence is signed with an algorithm that its table does not allow. "
+                    "Request evidence with one of the `algorithms`.",
                     code="wrong_algorithm",
                 )
             try:
@@ -54,6 +55,6 @@ def evidence_opener(sources: BundleSources) -> Opener:
                 return BlockingStep(needed.fetch)
             return token.claims
 
-        return opens
+        return check_signature_of
 
     return open_table

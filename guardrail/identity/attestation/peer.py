@@ -103,8 +103,8 @@ class PeerEvidence:
             )
         if not self._challenges.take_all(nonces, now):
             raise NotAuthenticated(
-                "The evidence is for no nonce that was given out and not used since. Ask for one, "
-                "and have the platform attest it.",
+                "The evidence has no nonce that was issued and is unused. Request a new one, and "
+                "let the platform attest it.",
                 code="replayed_nonce",
             )
 

@@ -34,7 +34,7 @@ from guardrail.identity.field_types import IdPrefixText, Text, TypeName
 from guardrail.identity.groups import known_parents
 from guardrail.identity.id_prefixes import IdPrefix
 from guardrail.identity.settings import ONE_PREFIX, UnknownParents, one_prefix
-from guardrail.identity.tokens.claim_mapping import Knows
+from guardrail.identity.tokens.claim_mapping import EntityExists
 from guardrail.values import Entity, Frozen, Identity, Peer, Principal
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class MtlsSettings(Section):
     """A provider of type ``mtls``.
 
     Attributes:
-        type: ``mtls``: callers prove a client certificate.
+        type: ``mtls``: callers present a client certificate.
         ca_file: the file of the bundle with the trusted roots, as PEM.
         unsafe_trust_server: the TLS server has verified the chain. Only then may ``ca_file`` be
             left out; with ``ca_file``, the chain is verified all the same.
@@ -176,7 +176,7 @@ class Certificates:
         """Return false: a certificate is no token."""
         return False
 
-    def authenticate(self, chain: Sequence[bytes], now: float, *, knows: Knows) -> Identity:
+    def authenticate(self, chain: Sequence[bytes], now: float, *, knows: EntityExists) -> Identity:
         """Return the identity of the holder of the first certificate in a chain.
 
         It is valid until the first certificate of the verified path expires. Its ``token_id``,
@@ -261,7 +261,8 @@ class Certificates:
             )
         if self._settings.trust_domain not in (None, workload.trust_domain):
             raise NotAuthenticated(
-                "The client's trust domain is not the configured one.",
+                "The client's certificate is of another trust domain. Connect with one of the "
+                "configured domain.",
                 code="wrong_trust_domain",
             )
         return workload.text

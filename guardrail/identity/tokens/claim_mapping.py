@@ -32,7 +32,7 @@ from guardrail.identity.tokens.verifier import (
 from guardrail.values import Entity, Identity, Principal
 
 #: Returns whether an entity exists in the bundle.
-Knows: TypeAlias = Callable[[Entity], bool]
+EntityExists: TypeAlias = Callable[[Entity], bool]
 
 
 def identify(
@@ -41,7 +41,7 @@ def identify(
     provider: str,
     prefix: IdPrefix,
     settings: TokenSettings,
-    knows: Knows,
+    knows: EntityExists,
 ) -> Identity:
     """Return the identity for verified claims.
 
@@ -92,7 +92,7 @@ def identify(
     )
 
 
-def _parents(claims: Claims, settings: TokenSettings, knows: Knows) -> tuple[Entity, ...]:
+def _parents(claims: Claims, settings: TokenSettings, knows: EntityExists) -> tuple[Entity, ...]:
     """Return the parents in the claims, each once."""
     found: dict[Entity, None] = {}
     for kind, sources in settings.principal.parents.items():

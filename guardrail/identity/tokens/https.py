@@ -35,9 +35,9 @@ def fetch(url: str, *, context: ssl.SSLContext, timeout_s: float, limit_bytes: i
         complaint = str(error)
     else:
         if answer.status != _OK:
-            complaint = f"the answer is {answer.status}"
+            complaint = f"the response has status {answer.status}"
         elif not answer.is_whole:
-            complaint = f"the answer is over {limit_bytes} bytes, or was cut short"
+            complaint = f"the response is over {limit_bytes} bytes, or was cut short"
         else:
             return answer.body
     raise FetchFailed(complaint)

@@ -39,22 +39,23 @@ class PinnedKeys:
             raise _unknown()
         return key
 
-    def doubt(self, now: float, refused: NotAuthenticated) -> None:
+    def refetch_after_bad_signature(self, now: float, refused: NotAuthenticated) -> None:
         """Do nothing: pinned keys are never replaced."""
 
 
 class _CachedKeys(NamedTuple):
     """The published keys that are cached, and the times of the fetches.
 
-    ``tried_at`` is the time of the last fetch, and sets the pace of those that find a provider
-    down. ``asked_at`` is the time of the last fetch that was caused by a token with an unknown key,
-    or with another key's name, so that a flood of such tokens does not delay other fetches.
+    ``attempted_at`` is the time of the last fetch, and limits the rate of fetches while a provider
+    is down. ``unknown_key_fetched_at`` is the time of the last fetch that was caused by a token
+    with an unknown key, or with another key's name, so that a flood of such tokens does not delay
+    other fetches.
     """
 
     keys: KeySet | None = None
     fetched_at: float = 0.0
-    tried_at: float | None = None
-    asked_at: float | None = None
+    attempted_at: float | None = None
+    unknown_key_fetched_at: float | None = None
     complaint: str = ""
 
 
@@ -62,7 +63,7 @@ class PublishedKeys:
     """Keys that a provider publishes.
 
     Arguments:
-        ask: fetches a document.
+        fetch_document: fetches a document.
         issuer: the issuer of the keys.
         jwks: the address of the key set; ``None``: the issuer's configuration names it.
         algorithms: the algorithms with which its tokens may be signed.
@@ -72,7 +73,7 @@ class PublishedKeys:
 
     def __init__(
         self,
-        ask: FetchDocument,
+        fetch_document: FetchDocument,
         *,
         issuer: str,
         jwks: str | None,
@@ -82,7 +83,7 @@ class PublishedKeys:
         stale_s: float,
         interval_s: float,
     ) -> None:
-        self._fetch_document = ask
+        self._fetch_document = fetch_document
         self._issuer = issuer
         self._jwks = jwks
         self._algorithms = algorithms
@@ -109,12 +110,12 @@ class PublishedKeys:
                 if key is None:
                     raise self._missing_key_error(self._cached, now)
         if not within(now, known.fetched_at, known.fetched_at + self._refresh_s) and self._is_due(
-            known.tried_at, now
+            known.attempted_at, now
         ):
-            self._start(now, asked=False)  # the call does not wait for this fetch
+            self._start(now, for_unknown_key=False)  # the call does not wait for this fetch
         return key
 
-    def doubt(self, now: float, refused: NotAuthenticated) -> None:
+    def refetch_after_bad_signature(self, now: float, refused: NotAuthenticated) -> None:
         """Fetch the keys again, as for an unknown key: see `verifier.Keyring`."""
         with self._lock:
             needed = self._needed(self._cached, now, refused)
@@ -139,13 +140,13 @@ class PublishedKeys:
         if fetching is not None and fetching.is_alive():
             return KeysNeeded(partial(fetching.join, self._timeout_s), refused)
         is_usable = self._is_usable(known, now)
-        if self._is_due(known.asked_at if is_usable else known.tried_at, now):
-            return KeysNeeded(partial(self._fetch_now, now, asked=is_usable), refused)
+        if self._is_due(known.unknown_key_fetched_at if is_usable else known.attempted_at, now):
+            return KeysNeeded(partial(self._fetch_now, now, for_unknown_key=is_usable), refused)
         return None
 
     def _unavailable(self) -> NotAuthenticated:
         return NotAuthenticated(
-            "The identity provider's keys can't be had. Try again later.",
+            "The identity provider's keys are not available. Try again later.",
             code="provider_unavailable",
             retry_after_s=self._interval_s,
         )
@@ -161,21 +162,26 @@ class PublishedKeys:
     def _is_due(self, last: float | None, now: float) -> bool:
         return last is None or not within(now, last, last + self._interval_s)
 
-    def _fetch_now(self, now: float, *, asked: bool) -> None:
-        fetching = self._start(now, asked=asked)
+    def _fetch_now(self, now: float, *, for_unknown_key: bool) -> None:
+        fetching = self._start(now, for_unknown_key=for_unknown_key)
         if fetching is not None:
             fetching.join(self._timeout_s)
 
-    def _start(self, now: float, *, asked: bool) -> threading.Thread | None:
+    def _start(self, now: float, *, for_unknown_key: bool) -> threading.Thread | None:
         """Start a fetch, or return the running one; ``None`` if another thread was faster."""
         with self._lock:
             fetching = self._fetching
             if fetching is not None and fetching.is_alive():
                 return fetching
             known = self._cached
-            if not self._is_due(known.asked_at if asked else known.tried_at, now):
+            if not self._is_due(
+                known.unknown_key_fetched_at if for_unknown_key else known.attempted_at, now
+            ):
                 return None
-            self._cached = known._replace(tried_at=now, asked_at=now if asked else known.asked_at)
+            self._cached = known._replace(
+                attempted_at=now,
+                unknown_key_fetched_at=now if for_unknown_key else known.unknown_key_fetched_at,
+            )
             fetching = threading.Thread(
                 target=self._fetch, args=(now,), name="guardrail-keys", daemon=True
             )
@@ -220,5 +226,7 @@ class PublishedKeys:
 
 def _unknown() -> NotAuthenticated:
     return NotAuthenticated(
-        "The token names a key that its issuer does not have, or fits none.", code="unknown_key"
+        "The issuer has no key for the token: none with its name, or none that fits. Use a new "
+        "token.",
+        code="unknown_key",
     )

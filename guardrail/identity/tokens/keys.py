@@ -212,7 +212,7 @@ def _from_pem(raw: bytes, algorithms: Sequence[str]) -> Key:
     except (ValueError, UnsupportedAlgorithm):
         material = None
     if material is None:
-        raise BadKey('is no public key in PEM ("-----BEGIN PUBLIC KEY-----"), and no JWK or JWKS')
+        raise BadKey('is not a public key in PEM ("-----BEGIN PUBLIC KEY-----"), a JWK or a JWKS')
     for algorithm in algorithms:
         complaint = why_unsuitable(algorithm, material)
         if complaint:
@@ -237,7 +237,7 @@ def read_jwk(member: Any, algorithms: Sequence[str]) -> Key:
         raise BadKey(f"holds a key that nests deeper than {_LIMIT_KEY_DEPTH} levels")
     kid, use, operations = member.get("kid"), member.get("use"), member.get("key_ops")
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= _LIMIT_KID):
-        raise BadKey(f"has a `kid` that is no text of 1 to {_LIMIT_KID} characters")
+        raise BadKey(f"has a `kid` that is not a text of 1 to {_LIMIT_KID} characters")
     if use is not None and use != "sig":
         raise BadKey('has a key that is not for signatures: its `use` is not "sig"')
     if operations is not None and not (isinstance(operations, list) and "verify" in operations):

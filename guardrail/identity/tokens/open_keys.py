@@ -72,11 +72,11 @@ def published_keys(
     else:
         timeout_s = table.timeout_ms / 1000
 
-        def ask(url: str) -> bytes:
+        def fetch_document(url: str) -> bytes:
             return fetch(url, context=context, timeout_s=timeout_s, limit_bytes=LIMIT_BYTES)
 
         return PublishedKeys(
-            ask,
+            fetch_document,
             issuer=issuer,
             jwks=table.jwks,
             algorithms=algorithms,

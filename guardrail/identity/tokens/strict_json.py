@@ -52,7 +52,7 @@ def _depth(raw: bytes) -> int:
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a key stands twice")  # readers differ in which one they use
+        raise ValueError("a duplicate key")  # readers differ in which one they use
     return members
 
 

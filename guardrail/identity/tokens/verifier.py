@@ -1,11 +1,10 @@
 """Verify a token: from its text to claims that are valid now.
 
-A token's form is checked by `Token`, its signature by PyJWT with a key of the provider, and its
-issuer, audience, type and times by `Verifier`, with the injected clock. Of the header only ``alg``,
-``kid`` and ``typ`` are read, and each only selects from the bundle's configuration: ``jku``,
-``x5u``, ``jwk`` and ``x5c`` are never followed, and ``crit`` and ``b64`` are denied (RFC 7515, RFC
-7797, RFC 8725). No message holds a claim, and no cause is kept, since PyJWT's texts quote the
-token.
+`SignedToken` checks a token's form, PyJWT its signature with a key of the provider, and `Verifier`
+its issuer, audience, type and times, with the injected clock. Of the header only ``alg``, ``kid``
+and ``typ`` are read, and each only selects from the bundle's configuration: ``jku``, ``x5u``,
+``jwk`` and ``x5c`` are never followed, and ``crit`` and ``b64`` are denied (RFC 7515, RFC 7797, RFC
+8725). No message holds a claim, and no cause is kept, since PyJWT's texts quote the token.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class TokenHeader(NamedTuple):
     kind: str | None
 
 
-class Token:
+class SignedToken:
     """A well-formed token whose signature and claims are not verified yet.
 
     Arguments:
@@ -65,7 +64,7 @@ class Token:
         parts = _COMPACT.fullmatch(text)
         if parts is None:
             raise malformed(
-                "The token is no compact JWS: three parts in base64url, joined by dots, and "
+                "The token is not a compact JWS: three parts in base64url, joined by dots, and "
                 'without "Bearer".'
             )
         self.text = text
@@ -96,7 +95,7 @@ class Keyring(Protocol):
         """
         ...
 
-    def doubt(self, now: float, refused: NotAuthenticated) -> None:
+    def refetch_after_bad_signature(self, now: float, refused: NotAuthenticated) -> None:
         """Raise `KeysNeeded` if the issuer may have replaced a key that did not verify a token.
 
         Arguments:
@@ -155,7 +154,7 @@ class Verifier:
         self._kinds = frozenset([kind_of(name) for name in settings.token_types])
         self.keyring = keyring
 
-    def verify(self, token: Token, now: float) -> VerifiedClaims:
+    def verify(self, token: SignedToken, now: float) -> VerifiedClaims:
         """Return the claims of a token that is valid at ``now`` (seconds since the epoch).
 
         Raises:
@@ -168,12 +167,14 @@ class Verifier:
         head = token.head
         if head.algorithm not in self._algorithms:
             raise NotAuthenticated(
-                "The token is not signed with an algorithm that the provider has.",
+                "The token is signed with an algorithm that the provider does not allow. Use a "
+                "token with one of its `algorithms`.",
                 code="wrong_algorithm",
             )
         if head.kind is not None and kind_of(head.kind) not in self._kinds:
             raise NotAuthenticated(
-                "The token's type (`typ`) is not one of the provider's `token_types`.",
+                "The token's type (`typ`) is not one of the provider's `token_types`. "
+                "Use a token of one of these types.",
                 code="wrong_token_type",
             )
         check_under(token, self.keyring, now)
@@ -184,11 +185,13 @@ class Verifier:
         settings = self._settings
         if issuer_of(claims) != settings.issuer:
             raise NotAuthenticated(
-                "The token's issuer is not the configured one.", code="wrong_issuer"
+                "The token is from another issuer. Use a token of the configured one.",
+                code="wrong_issuer",
             )
         if self._audience.isdisjoint(strings(claims, settings.audience_claim)):
             raise NotAuthenticated(
-                "The token is meant for another audience.", code="wrong_audience"
+                "The token is for another audience. Request a token for this service's audience.",
+                code="wrong_audience",
             )
         leeway_s = settings.leeway_s
         expires_at = math.floor(_seconds(required(claims, ("exp",)), "exp")) + leeway_s
@@ -221,7 +224,8 @@ def _check_claim(claims: Claims, path: ClaimPath, values: frozenset[tuple[type, 
         return
     name = ".".join(path)
     raise NotAuthenticated(
-        f"The claim `{name}` does not have a value that the provider's `claims` allow.",
+        f"The claim `{name}` does not have a value that the provider's `claims` allow. "
+        "Use a token with such a value.",
         code="wrong_claim",
         path=f"token.{name}",
     )
@@ -231,7 +235,7 @@ def _check_claim(claims: Claims, path: ClaimPath, values: frozenset[tuple[type, 
 _PLAIN: Final = (str, bool, int, float)
 
 
-def check_under(token: Token, keyring: Keyring, now: float) -> None:
+def check_under(token: SignedToken, keyring: Keyring, now: float) -> None:
     """Check a token's signature with the key of a keyring that it names.
 
     An issuer may have given a key's name to a new key: if the signature is invalid, the keyring
@@ -247,11 +251,11 @@ def check_under(token: Token, keyring: Keyring, now: float) -> None:
     except NotAuthenticated as error:
         refused = error
     if refused.code == "bad_signature":
-        keyring.doubt(now, refused)
+        keyring.refetch_after_bad_signature(now, refused)
     raise refused
 
 
-def check_signature(token: Token, key: Key) -> None:
+def check_signature(token: SignedToken, key: Key) -> None:
     """Check a token's signature with one key, by the algorithm in its header.
 
     Raises:
@@ -259,7 +263,9 @@ def check_signature(token: Token, key: Key) -> None:
     """
     algorithm = token.head.algorithm
     if algorithm not in key.algorithms:
-        raise NotAuthenticated("The token's key is for another algorithm.", code="wrong_algorithm")
+        raise NotAuthenticated(
+            "The token's key is for another algorithm. Use a new token.", code="wrong_algorithm"
+        )
     verify = key.verifying.get(algorithm)
     if verify is None:
         from guardrail.identity.tokens.pinned import (
@@ -294,9 +300,11 @@ def _read_header(segment: str) -> TokenHeader:
     header = _object(segment)
     algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ")
     if not isinstance(algorithm, str):
-        raise NotAuthenticated("The token's header has no `alg`.", code="wrong_algorithm")
+        raise NotAuthenticated(
+            "The token's header has no `alg`. Use a signed token.", code="wrong_algorithm"
+        )
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= _LIMIT_KID):
-        raise malformed(f"The token's `kid` is no text of 1 to {_LIMIT_KID} characters.")
+        raise malformed(f"The token's `kid` is not a text of 1 to {_LIMIT_KID} characters.")
     if kind is not None and not isinstance(kind, str):
         raise malformed("The token's `typ` is not a text.")
     # No extension is supported; an unencoded payload is one (RFC 7797).

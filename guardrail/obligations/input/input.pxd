@@ -1,4 +1,4 @@
-# C declarations for input.py, which compiles as it stands.
+# The C declarations of `input.py`.
 
 cimport cython
 
@@ -12,4 +12,4 @@ cdef class Input:
 
     @cython.locals(checks=tuple)
     cpdef admit(self, demand, ObligationContext context)
-    cdef tuple _ready(self, demand)
+    cdef tuple _checks_for(self, demand)

@@ -1,11 +1,10 @@
 """The obligation ``@input("NAME")``: the input must meet the spec ``inputs/NAME.yaml``.
 
-Owns the annotation and how several are merged: all must be met. Refuses names without a
-spec at load, and at a call whatever is not exactly as its spec says; nothing is converted,
-so that the model gets the very object that was checked. Stands before the model, after
-the quotas: bad input is not free.
+If several conditions match, the input must meet all of their specs. A name without a spec is a load
+error. Nothing is converted, so the model gets the object that was checked. The check runs after the
+quotas and before the model: a call with bad input counts against the quota.
 
-Compiled as it stands, with ``input.pxd`` beside it; the file is its own plain-Python twin.
+Cython compiles this file with ``input.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from guardrail.values import Clause, Frozen, Path, View
 
 _Check: TypeAlias = Callable[[View], None]
 
-#: Demands whose checks are remembered; there is one for each set of conditions that can match.
+#: How many demands are cached with their checks; there is one for each set of matching conditions.
 _LIMIT_KNOWN: Final = 512
 
 
@@ -43,12 +42,12 @@ class Input:
 
     def __init__(self, specs: Mapping[str, Spec]) -> None:
         self._specs = Frozen(specs)
-        #: The keys of an input that specs name: those that a path may show.
+        #: The keys of an input that specs name; a path shows only these.
         self.keys: frozenset[str] = frozenset().union(*[spec.keys for spec in specs.values()])
         self._checks: dict[frozenset[str], tuple[_Check, ...]] = {}
 
     def parse(self, clause: Clause) -> frozenset[str]:
-        """Return the one name; raise `ConfigurationError` (``GR301``) where it has no spec."""
+        """Return the name as a set; raise `ConfigurationError` (``GR301``) if it has no spec."""
         name = clause.argument
         if name in self._specs:
             return frozenset((name,))
@@ -61,7 +60,7 @@ class Input:
         raise ConfigurationError.at(clause.place, "GR301", message)
 
     def reads(self, demand: frozenset[str]) -> tuple[Path, ...]:
-        """Return nothing: a spec reads the input alone."""
+        """Return nothing: a spec reads only the input."""
         del demand
         return ()
 
@@ -70,7 +69,7 @@ class Input:
         return one | other
 
     def describe(self, demand: frozenset[str]) -> str | list[str]:
-        """Return the spec's name, or a sorted list where there are several."""
+        """Return the spec's name, or a sorted list of several."""
         names = sorted(demand)
         return names[0] if len(names) == 1 else names
 
@@ -79,18 +78,18 @@ class Input:
         view = context.view
         if view.kind == "none":
             raise ObligationNotMet(
-                "expected an input, which the policies hold to a spec; got a call without."
+                "expected an input, which a policy checks against a spec; got none."
                 " Name the guarded parameter: protect(input=...), or enforce(input=...).",
                 code="input_rejected",
             )
         checks = self._checks.get(demand)
         if checks is None:
-            checks = self._ready(demand)
+            checks = self._checks_for(demand)
         for check in checks:
             check(view)
 
-    def _ready(self, demand: frozenset[str]) -> tuple[_Check, ...]:
-        """Return the checks of the specs demanded, in the order of their names."""
+    def _checks_for(self, demand: frozenset[str]) -> tuple[_Check, ...]:
+        """Return the checks of the demanded specs, in the order of their names."""
         if len(self._checks) >= _LIMIT_KNOWN:
             self._checks = {}
         checks = tuple([self._specs[name].check for name in sorted(demand)])
@@ -98,6 +97,6 @@ class Input:
         return checks
 
     def release(self, demand: frozenset[str], output: object, context: ObligationContext) -> object:
-        """Return the output as it is: this obligation is met before the model."""
+        """Return the output unchanged: this obligation is checked before the model runs."""
         del demand, context
         return output

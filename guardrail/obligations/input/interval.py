@@ -1,8 +1,8 @@
-"""Ranges as input specs write them: ``min`` and ``max``, and ``"a..b"``.
+"""The ranges in input specs, read at load: ``min`` and ``max``, and ``"a..b"``.
 
-Owns `Limits`, the bounds of numbers, `AnyBound`, which may be a time too, and `Range`. Refuses
-bounds that are no finite numbers: YAML reads a bare ``nan`` as text, and NaN would let
-nothing pass or everything, depending on who compares. Read at load only.
+`Limits` has the bounds of numbers, `AnyBound` is a bound that may be a time, and `Range` is a range
+of whole numbers. A bound must be finite: YAML reads a bare ``nan`` as text, and a bound that is NaN
+would accept nothing or everything, depending on the comparison.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def finite(value: Any) -> Any:
     """Return a bound that is a finite number, or ``None``; raise `ValueError` otherwise."""
     if value is None or type(value) is int or (type(value) is float and math.isfinite(value)):
         return value
-    raise ValueError("expected a finite number. Leave the bound out where there is none")
+    raise ValueError("expected a finite number. Leave the bound out if there is none")
 
 
-#: A bound as it stands in the spec: an integer stays one, so that comparisons are exact.
+#: A bound in the spec. An integer stays an integer, so that comparisons are exact.
 Bound: TypeAlias = Annotated[
     int | float | None, BeforeValidator(finite, json_schema_input_type=float | None)
 ]
@@ -37,8 +37,8 @@ class Limits(Section):
     """The bounds of a column or of a field.
 
     Attributes:
-        min: the least that is accepted, inclusive; without it, there is no bound.
-        max: the most that is accepted, inclusive; without it, there is no bound.
+        min: the least accepted value, inclusive; without it, there is no lower bound.
+        max: the greatest accepted value, inclusive; without it, there is no upper bound.
     """
 
     min: Bound = None
@@ -65,9 +65,9 @@ def read_bound(value: Any) -> Any:
     return finite(value)
 
 
-#: How a bound is written: a number, or a text that is a date or a time.
+#: The written form of a bound: a number, or a text with a date or a time.
 _Written: TypeAlias = float | Annotated[str, Field(pattern=r"^[0-9]{4}-?[0-9W]")] | None
-#: A bound as it stands in the spec: what it must be follows from the type.
+#: A bound in the spec; its type depends on the field's type.
 AnyBound: TypeAlias = Annotated[
     int | float | date | datetime | None,
     BeforeValidator(read_bound, json_schema_input_type=_Written),
@@ -75,7 +75,7 @@ AnyBound: TypeAlias = Annotated[
 
 
 def check_order(least: Any, most: Any) -> None:
-    """Raise `ValueError` where nothing can be between two bounds."""
+    """Raise `ValueError` if no value can be between two bounds."""
     if is_aware(least) != is_aware(most):
         raise ValueError("give both `min` and `max` a time zone, or none of them")
     if least > most:
@@ -83,12 +83,12 @@ def check_order(least: Any, most: Any) -> None:
 
 
 def is_aware(bound: Any) -> bool:
-    """Whether a bound is a time with a zone."""
+    """Return whether a bound is a time with a zone."""
     return isinstance(bound, datetime) and bound.tzinfo is not None
 
 
 def exactly(bound: Any) -> Fraction:
-    """Return a bound as an exact number: of times, the seconds since 1970."""
+    """Return a bound as an exact number; for times, the seconds since 1970."""
     if isinstance(bound, datetime):
         epoch = datetime(1970, 1, 1, tzinfo=UTC if bound.tzinfo is not None else None)
         return Fraction((bound - epoch) // timedelta(microseconds=1), 10**6)
@@ -113,7 +113,7 @@ def read_range(value: Any) -> tuple[int, int]:
     return least, most
 
 
-#: The least and the most of something, as `read_range` reads it.
+#: The least and the greatest number, as `read_range` returns them.
 Range: TypeAlias = Annotated[
     tuple[int, int],
     BeforeValidator(

@@ -1,10 +1,10 @@
-"""Input specs that are JSON Schemas: the files ``inputs/NAME.json``, of draft 2020-12.
+"""Input specs that are JSON Schemas of draft 2020-12: the files ``inputs/NAME.json``.
 
-Owns `JsonSchemaSpec` and the one place that imports jsonschema-rs, which is optional and loaded
-with the first such file. Refuses at load what would be looked up elsewhere (a ``$ref`` out of the
-file; an ``$id`` is a name, and nothing is fetched by it), what the validator would pass over in
-silence (keywords that the draft lacks, formats that it does not know), and patterns that could
-backtrack. The validator's own messages hold the values; ours have the place and the keyword only.
+This is the only module that imports jsonschema-rs, which is optional; the first such file loads it.
+A schema is rejected at load if it refers to another file (nothing is fetched, and an ``$id`` is
+only a name), if it has a keyword or a format that the validator would ignore, or if a pattern could
+backtrack. The validator's messages hold values; the messages of this module have only the path and
+the keyword.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from guardrail.values import View
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 _KINDS: Final = ("record", "list", "text")
 
-# What stands below each keyword of the draft: a schema, a list of them, or schemas by name.
+# What each keyword of the draft contains: a schema, a list of schemas, or schemas by name.
 _ONE: Final = frozenset(
     (
         "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not",
@@ -46,7 +46,7 @@ _OTHER: Final = frozenset(
     )
 )  # fmt: skip
 _KNOWN: Final = _ONE | _SEVERAL | _NAMED | _OTHER
-#: Keywords that say something of a value and demand nothing of it.
+#: Keywords that describe a value and require nothing of it.
 _SAYING: Final = frozenset(
     (
         "$anchor", "$comment", "$defs", "$dynamicAnchor", "$id", "$schema", "$vocabulary",
@@ -54,12 +54,12 @@ _SAYING: Final = frozenset(
         "description", "examples", "readOnly", "title", "writeOnly",
     )
 )  # fmt: skip
-#: What a schema is called that gives itself no name.
+#: The name of a schema without an ``$id``.
 _BASE: Final = "json-schema:///"
 
 
 class JsonSchemaSpec:
-    """What an input must be by a JSON Schema. Made by `from_document`."""
+    """An input spec that is a JSON Schema. Made by `from_document`."""
 
     __slots__ = ("_failure", "_validator", "keys", "name")
 
@@ -75,15 +75,17 @@ class JsonSchemaSpec:
     def from_document(cls, name: str, document: Document) -> JsonSchemaSpec:
         """Return the spec of a file.
 
-        Raises `ConfigurationError` (``GR300``) where it is no schema of draft 2020-12 that
-        stands by itself, and where jsonschema-rs is not installed.
+        Raises `ConfigurationError` (``GR300``) if it is not a self-contained schema of draft
+        2020-12, or if jsonschema-rs is not installed.
         """
         properties: set[str] = set()
         faults = tuple(_faults(document, properties))
         if faults:
             raise ConfigurationError(faults=faults)
         if find_spec("jsonschema_rs") is None:
-            message = "Needs jsonschema-rs: pip install 'guardrail-cedar[jsonschema]'."
+            message = (
+                "A JSON Schema needs jsonschema-rs: pip install 'guardrail-cedar[jsonschema]'."
+            )
             raise ConfigurationError.at(document.at(), "GR300", message)
         import jsonschema_rs
 
@@ -100,14 +102,14 @@ class JsonSchemaSpec:
         else:
             return cls(name, validator, jsonschema_rs.ValidationError, frozenset(properties))
         at = ".".join(str(step) for step in where) or "the file"
-        message = f"`{at}` is not valid in JSON Schema 2020-12, or names what the file lacks."
+        message = f"`{at}` is not valid in JSON Schema 2020-12, or refers to a missing definition."
         raise ConfigurationError.at(document.at(*where), "GR300", message)
 
     def check(self, view: View) -> None:
         """Raise `ObligationNotMet` (``input_rejected``) with the place and the keyword that failed.
 
-        NaN, infinities, lone surrogates and decimals of more digits than a float has never pass:
-        JSON has none of them.
+        NaN, infinities, lone surrogates and decimals with more digits than a float never pass,
+        because JSON does not have them.
         """
         if view.kind not in _KINDS:
             refuse(view.name, "a record, a list or text", f"a {view.kind}")
@@ -115,7 +117,7 @@ class JsonSchemaSpec:
         if not _is_json(value):
             refuse(
                 view.name,
-                "finite numbers that JSON holds exactly and text that is Unicode",
+                "finite numbers that JSON holds exactly and Unicode text",
                 "others",
             )
         steps: tuple[Any, ...] = ()
@@ -127,13 +129,13 @@ class JsonSchemaSpec:
             keyword = _keyword(getattr(error, "schema_path", ()))
         except (ValueError, TypeError):
             keyword = "its schema"
-        if keyword:  # outside the handlers: the validator's error holds the value
+        if keyword:  # outside of the handlers: the validator's error holds the value
             path = path_of(view.name, steps, self.keys)
-            refuse(path, f"what its schema demands ({keyword})", "another")
+            refuse(path, f"a value that its schema accepts ({keyword})", "another")
 
 
 def _keyword(schema_path: Any) -> str:
-    """Return the last keyword of a way through a schema, whose other steps may be anything."""
+    """Return the last keyword in a path through a schema; other steps may be any names."""
     known = [step for step in schema_path if isinstance(step, str) and step in _KNOWN]
     return known[-1] if known else "its schema"
 
@@ -141,18 +143,18 @@ def _keyword(schema_path: Any) -> str:
 def _is_json(value: Any) -> bool:
     try:
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, TypeError):  # a number that JSON lacks, a text that is not Unicode
+    except (ValueError, TypeError):  # a number that JSON does not have, or a lone surrogate
         return False
     return True
 
 
 def _retrieve(uri: str) -> NoReturn:
     del uri
-    raise ValueError("a reference leads out of the file")
+    raise ValueError("a reference to another file")
 
 
 def _faults(document: Document, properties: set[str]) -> Iterator[Fault]:
-    """Yield what a schema has that can't be taken at its word; gather the properties it names."""
+    """Yield the faults that the validator does not report, and collect the names of properties."""
     if not isinstance(document.data, Mapping | bool):
         message = "A JSON Schema is an object, or `true` or `false`."
         yield Fault("GR300", document.at(), message)
@@ -170,12 +172,12 @@ def _faults(document: Document, properties: set[str]) -> Iterator[Fault]:
 
 
 def _schemas(root: Any) -> Iterator[tuple[tuple[Key, ...], Mapping[str, Any], str]]:
-    """Yield each schema of a file: its place, its keywords, and the name that ``$id`` gives it."""
+    """Yield each schema of a file: its path, its keywords, and its name from ``$id``."""
     pending: list[tuple[tuple[Key, ...], Any, str]] = [((), root, _BASE)]
     while pending:
         path, schema, base = pending.pop()
         if not isinstance(schema, Mapping):
-            continue  # a boolean; the validator refuses the rest
+            continue  # a boolean; the validator rejects anything else
         base = _resolved(base, schema.get("$id"))
         yield path, schema, base
         for key, value in schema.items():
@@ -189,7 +191,7 @@ def _schemas(root: Any) -> Iterator[tuple[tuple[Key, ...], Mapping[str, Any], st
 
 
 def _resolved(base: str, reference: Any) -> str:
-    """Return the address of a reference without its fragment; that of the base where it is none."""
+    """Return the address of a reference without its fragment; the base if it is invalid."""
     if not isinstance(reference, str):
         return base
     try:
@@ -199,19 +201,19 @@ def _resolved(base: str, reference: Any) -> str:
 
 
 def lets_all_through(document: Document) -> bool:
-    """Whether a JSON Schema that loads demands nothing at its root: ``true``, or remarks alone."""
+    """Return whether a JSON Schema requires nothing at its root: ``true``, or annotations only."""
     data = document.data
     return data is True or (isinstance(data, Mapping) and _SAYING.issuperset(data))
 
 
 def _problem(key: str, value: Any, base: str, ids: frozenset[str]) -> str:
-    """Return what is wrong with a keyword; empty where nothing is that shows by itself."""
+    """Return what is wrong with a keyword on its own; empty if nothing is."""
     if key not in _KNOWN:
-        return "is no keyword of JSON Schema 2020-12 that is read here. Remove it."
+        return "is not a supported keyword of JSON Schema 2020-12. Remove it."
     if key in ("$ref", "$dynamicRef") and not (
         isinstance(value, str) and (value.startswith("#") or _resolved(base, value) in ids)
     ):
-        return "leads out of the file. Put what it names under `$defs`."
+        return "refers to another file. Put the definition into `$defs`."
     if key == "$schema" and value != _DRAFT:
         return f"is {_DRAFT}, or left out."
     return ""

@@ -1,9 +1,9 @@
-"""Input specs of ``kind: messages``: a list of who says what, as chat models take it.
+"""Input specs of ``kind: messages``: a chat, as a list of messages.
 
-Owns `MessagesSection`, the file as it is written, and `MessagesSpec`, what it demands of a list.
-Parts that `guardrail._messages` does not know are refused, because their texts would reach the
-model unchecked. Calls of tools, and images, are refused unless the file allows them. Roles and
-names of tools are the caller's data, and do not appear in error messages.
+`MessagesSection` is the file, and `MessagesSpec` checks a list. A part of a message that
+`guardrail._messages` does not know is rejected, because its text would reach the model unchecked.
+Tool calls and images are rejected unless the file allows them. Roles and names of tools are the
+caller's data, and do not appear in error messages.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _Role: TypeAlias = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class MessagesSection(Section):
-    """The file: what a list of messages must be.
+    """The file of an input spec for a list of messages.
 
     Attributes:
-        kind: ``messages``: a list of who says what, as chat models take it.
+        kind: ``messages``: a list of chat messages.
         min_messages: the fewest messages.
         max_messages: the most messages.
-        roles: the roles that may speak.
-        first_role: who must speak first.
-        last_role: who must speak last.
+        roles: the allowed roles.
+        first_role: the required role of the first message.
+        last_role: the required role of the last message.
         max_chars: the most characters of one message.
         max_total_chars: the most characters of all messages together.
-        tools: the names of the tools that may be called; ``any``, or none by default.
-        max_tool_calls: the most calls of tools in all messages; any number by default.
+        tools: the names of the tools that may be called, or ``any``; by default none.
+        max_tool_calls: the most tool calls in all messages; by default any number.
         max_images: the most images in all messages.
-        forbid: classes of characters with which a text is refused. Lone surrogates always are.
+        forbid: classes of characters that no text may have. Lone surrogates are always forbidden.
     """
 
     kind: Literal["messages"]
@@ -63,7 +63,7 @@ class MessagesSection(Section):
 
 
 class MessagesSpec:
-    """What a list of messages must be. Never changed once made."""
+    """The spec of a list of messages. Immutable."""
 
     __slots__ = ("_characters", "_roles", "_section", "name")
 
@@ -75,12 +75,12 @@ class MessagesSpec:
 
     @property
     def keys(self) -> frozenset[str]:
-        """The keys that a conversation has by its format."""
+        """The keys of messages in the known formats."""
         return KEYS
 
     @classmethod
     def from_section(cls, name: str, section: MessagesSection) -> MessagesSpec:
-        """Return the spec of a file that was checked."""
+        """Return the spec of a valid file."""
         return cls(name, section)
 
     def check(self, view: View) -> None:
@@ -137,7 +137,7 @@ class MessagesSpec:
                     refuse(path_of(name, (index, *steps), KEYS), expected, "more")
 
     def _check_texts(self, messages: list[Message], name: str) -> None:
-        """Check lengths before any character is read."""
+        """Check lengths first, before any character is read."""
         most, most_in_all = self._section.max_chars, self._section.max_total_chars
         total = 0
         for index, message in enumerate(messages):

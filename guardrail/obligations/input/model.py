@@ -1,8 +1,8 @@
-"""Input specs that are pydantic models, registered under a name with the guard.
+"""Input specs that are pydantic models, which the application registers with the guard.
 
-Owns `ModelSpec`, which only asks whether an input is valid: strictly, without conversion, and
-the function gets what came, not an instance. Refuses to quote: a message has the place and
-pydantic's name of the rule, never the input, and no text that a validator of the model wrote.
+`ModelSpec` only validates an input, in strict mode, and discards the instance: the function gets
+the original input. A message has the path and pydantic's name of the rule, never a value, and no
+text from a validator of the model.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from guardrail.errors import ConfigurationError
 from guardrail.obligations.input.text import refuse
 from guardrail.values import View
 
-#: The rules by pydantic's own names: an error of the model's author could be named by its data.
+#: Pydantic's names of rules. Other names are not shown: a custom error can be named by data.
 _RULES: Final = frozenset(get_args(ErrorType))
 
 
 class ModelSpec:
-    """What a record must be by a pydantic model.
+    """An input spec that is a pydantic model.
 
     Arguments:
         name: the spec's name.
-        model: the model. Its validators run on each call; an object that is given to the
-            guard is validated by its fields, even where it is an instance of the model.
+        model: the model. Its validators run on each call; an object that is passed to the guard is
+            validated by its fields, even if it is an instance of the model.
 
-    Raises `ConfigurationError` where it is no model.
+    Raises `ConfigurationError` if it is not a model.
     """
 
     __slots__ = ("_model", "keys", "name")
@@ -54,16 +54,16 @@ class ModelSpec:
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             failed = first["loc"], first["type"], error.error_count()
-        if failed is not None:  # outside the handler: pydantic's error holds the value
+        if failed is not None:  # outside of the handler: pydantic's error holds the value
             steps, rule, count = failed
             named = rule if rule in _RULES else "its rule"
             more = f" ({count} errors in all)" if count > 1 else ""
-            expected = f"what {self._model.__name__} demands ({named})"
+            expected = f"a value that {self._model.__name__} accepts ({named})"
             refuse(path_of(view.name, steps, self.keys), expected, f"another{more}")
 
 
 def _fields_below(model: type[BaseModel]) -> frozenset[str]:
-    """Return the names of all fields of a model and of those within: what a path may show."""
+    """Return the names of all fields of a model and of nested models, which a path may show."""
     names: set[str] = set()
     seen: set[int] = set()
     pending: list[Any] = [model]
@@ -86,7 +86,10 @@ def _fields_below(model: type[BaseModel]) -> frozenset[str]:
 
 
 def read_models(models: Mapping[str, type[BaseModel]]) -> dict[str, ModelSpec]:
-    """Return the specs of an application's models; raise `ConfigurationError` for what is none."""
+    """Return the specs of an application's models.
+
+    Raises `ConfigurationError` for an invalid model or name.
+    """
     for name in models:
         if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9_.-]+", name)):
             raise ConfigurationError(

@@ -1,9 +1,9 @@
-# C declarations for record_spec.py, which compiles as it stands: rules without a lookup.
+# The C declarations of `record.py`.
 
 cimport cython
 
 
-cdef class Rule:
+cdef class FieldRule:
     cdef int _kind
     cdef bint _nullable
     cdef bint _allows_extra
@@ -17,25 +17,25 @@ cdef class Rule:
     cdef object _highest
     cdef frozenset _choices
     cdef tuple _fields
-    cdef Rule _items
+    cdef FieldRule _items
 
-    @cython.locals(rule=Rule)
+    @cython.locals(rule=FieldRule)
     cpdef bint is_met(self, value) except -1
-    @cython.locals(rule=Rule, name=str)
+    @cython.locals(rule=FieldRule, name=str)
     cdef bint _takes_record(self, dict record) except -1
-    @cython.locals(rule=Rule)
+    @cython.locals(rule=FieldRule)
     cdef bint _takes_list(self, items) except -1
     @cython.locals(number=double)
     cdef int _find(self, value) except -1
     cdef int _find_exactly(self, value) except -1
     cdef int _find_text(self, str text) except -1
-    @cython.locals(rule=Rule)
-    cdef _blame_record(self, dict record, path, blamed)
-    cdef _blame_leaf(self, int code, kind, path, blamed)
+    @cython.locals(rule=FieldRule)
+    cdef _collect_record_faults(self, dict record, path, faults)
+    cdef _collect_leaf_faults(self, int code, kind, path, faults)
 
 
 cdef class RecordSpec:
     cdef readonly object name
-    cdef Rule _rule
+    cdef FieldRule _rule
 
     cpdef check(self, view)

@@ -1,12 +1,12 @@
 """Input specs of ``kind: record``.
 
-Owns `RecordSection`, the file as it is written, and `RecordSpec`, the same made ready for
-calls: one `Rule` per field, and rules within rules where records and lists nest. Refuses to
-convert: a number in text is text. Names of fields that the spec does not have are data of the
-caller's, and stay out of messages. A record that meets its spec is walked once, and no path is
-made; only else it is walked again, to name the first bad field and count the others.
+`RecordSection` is the file, and `RecordSpec` checks a record, with one `FieldRule` per field,
+nested for records and lists. Nothing is converted: a number in a text is a text. The names of
+fields that the spec does not have are the caller's data, and do not appear in messages. A valid
+record is walked once, without building paths; an invalid one is walked again, to name the first bad
+field and count the others.
 
-Compiled as it stands, with ``record_spec.pxd`` beside it; the file is its own plain-Python twin.
+Cython compiles this file with ``record.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _NAMES: Final = {
 }
 _TYPES: Final[Mapping[str, type]] = {"int": int, "float": float, "string": str, "bool": bool}
 
-#: The kinds of rules, and what can be wrong with a value that holds no others.
+#: The kinds of rules, and the faults of a scalar value.
 _INT: Final = 0
 _FLOAT: Final = 1
 _TEXT: Final = 2
@@ -57,7 +57,7 @@ _DURATION: Final = 9
 _KINDS: Final = (
     "int", "float", "string", "bool", "record", "list", "decimal", "datetime", "date", "duration",
 )  # fmt: skip
-#: Types that can be bounded, of which the last two by times.
+#: Types that can have bounds; the bounds of the last two are times.
 _BOUNDED: Final = ("int", "float", "decimal", "duration", "datetime", "date")
 _UNBOUNDED: Final = ("string", "bool", "record", "list")
 
@@ -71,10 +71,10 @@ _MORE: Final = 6
 _TOO_LONG: Final = 7
 _UNLISTED: Final = 8
 
-#: Decimals beyond this power of ten are not compared digit by digit.
+#: Decimals with a greater exponent are not compared digit by digit.
 _LIMIT_DIGITS: Final = 5_000
 
-#: Any length that a text or a list can have is below.
+#: Greater than the length of any text or list.
 _NO_LIMIT: Final = 2**62
 _ABSENT: Final = object()
 
@@ -89,19 +89,19 @@ _ONLY_FOR: Final = {
 
 
 class FieldSection(Section):
-    """One field: its type, and what else holds for a value of that type.
+    """One field: its type, and further rules for its value.
 
     Attributes:
-        type: what the value is. Nothing is converted: a number in text is text.
-        min: the least that is accepted, inclusive: a number, of a duration in seconds, or a time.
-        max: the most that is accepted, inclusive.
+        type: the type of the value. Nothing is converted: a number in a text is a text.
+        min: the least accepted value, inclusive: a number (for a duration, in seconds) or a time.
+        max: the greatest accepted value, inclusive.
         max_chars: the most characters of a text.
-        one_of: the values that are accepted, of an integer or a text.
-        fields: the fields of a record within, by name; all are required.
-        extra_fields: whether a record within may have other fields.
-        items: what each item of a list is.
+        one_of: the accepted values of an integer or a text.
+        fields: the fields of a nested record, by name; all are required.
+        extra_fields: whether a nested record may have other fields.
+        items: the rule for each item of a list.
         max_items: the most items of a list.
-        nullable: whether the value may be ``null``: in Python ``None``.
+        nullable: whether the value may be ``null``, which is ``None`` in Python.
     """
 
     hints = (
@@ -158,7 +158,7 @@ class FieldSection(Section):
 
 
 def _check_bound(name: str, bound: Any, kind: str) -> None:
-    """Raise `ValueError` where a bound is not of the kind that its field's type has."""
+    """Raise `ValueError` if a bound does not fit its field's type."""
     if bound is None:
         return
     if kind == "datetime" and not is_aware(bound):
@@ -170,12 +170,14 @@ def _check_bound(name: str, bound: Any, kind: str) -> None:
 
 
 class RecordSection(Section):
-    """The file. Every field is required; ``nullable`` ones may be ``None``.
+    """The file of an input spec for a record.
+
+    Every field is required; a ``nullable`` one may be ``None``.
 
     Attributes:
-        kind: ``record``: a mapping, a dataclass, a model of pydantic's.
-        fields: the fields by name, each of which is required.
-        extra_fields: what becomes of a record with other fields: it is refused, or they are
+        kind: ``record``: a mapping, a dataclass or a pydantic model.
+        fields: the fields by name; each is required.
+        extra_fields: what happens to a record with other fields: it is rejected, or they are
             ignored.
     """
 
@@ -184,11 +186,11 @@ class RecordSection(Section):
     extra_fields: Literal["reject", "ignore"] = "reject"
 
 
-class Rule:
-    """What one value must be, made ready for calls. Never changed once made.
+class FieldRule:
+    """The rule for one value, prepared for calls. Immutable.
 
     Arguments:
-        section: the field as it is written.
+        section: the field in the file.
     """
 
     __slots__ = (
@@ -207,9 +209,11 @@ class Rule:
         self._highest = None if section.max is None else exactly(section.max)
         self._max_chars = _limit(section.max_chars)
         self._choices = None if section.one_of is None else frozenset(section.one_of)
-        self._fields = tuple((name, Rule(field)) for name, field in (section.fields or {}).items())
+        self._fields = tuple(
+            (name, FieldRule(field)) for name, field in (section.fields or {}).items()
+        )
         self._allows_extra = section.extra_fields == "ignore"
-        self._items = None if section.items is None else Rule(section.items)
+        self._items = None if section.items is None else FieldRule(section.items)
         self._max_items = _limit(section.max_items)
 
     @property
@@ -219,14 +223,14 @@ class Rule:
 
     @property
     def keys(self) -> frozenset[str]:
-        """The names of the fields of a record, and of those within."""
+        """The names of the fields of a record, and of nested ones."""
         names = {name for name, _ in self._fields}
         for _, rule in self._fields:
             names |= rule.keys
         return frozenset(names) if self._items is None else self._items.keys | names
 
     def is_met(self, value: Any) -> bool:
-        """Whether a value is what it must be, all within it included."""
+        """Return whether a value and everything inside it meets the rule."""
         if value is None:
             return self._nullable
         if self._kind == _RECORD:
@@ -240,7 +244,7 @@ class Rule:
             value = record.get(name, _ABSENT)
             if value is _ABSENT or not rule.is_met(value):
                 return False
-        # each of the fields is there: where there are no more, there are no others
+        # all fields are present, so a record with as many keys has no others
         return self._allows_extra or len(record) == len(self._fields)
 
     def _takes_list(self, items: Any) -> bool:
@@ -253,11 +257,11 @@ class Rule:
         return True
 
     def _find(self, value: Any) -> int:
-        """Return what is wrong with a number, a text or a bool."""
+        """Return the fault of a number, a text or a bool."""
         kind = type(value)  # exactly: a bool is no integer
         if self._kind == _FLOAT and kind is float:
             number = value
-            if number - number != 0.0:  # NaN and infinities leave NaN
+            if number - number != 0.0:  # NaN for NaN and infinities
                 return _NOT_FINITE
             return _LESS if number < self._least else _MORE if number > self._most else _FINE
         if self._kind == _TEXT:
@@ -277,7 +281,7 @@ class Rule:
         return _FINE if self._choices is None or value in self._choices else _UNLISTED
 
     def _find_exactly(self, value: Any) -> int:
-        """Return what is wrong with a decimal, also in the place of a float, or with a time."""
+        """Return the fault of a decimal, also if a float is expected, or of a time."""
         kind = type(value)
         number: Any
         if self._kind in (_DECIMAL, _FLOAT):
@@ -307,67 +311,69 @@ class Rule:
             return _TOO_LONG
         return _FINE if self._choices is None or text in self._choices else _UNLISTED
 
-    def blame(self, value: Any, path: str, blamed: Blamed) -> None:
-        """Tell all that is wrong with a value, in order."""
+    def collect_faults(self, value: Any, path: str, faults: FieldFaults) -> None:
+        """Add all faults of a value, in order."""
         expected = _NAMES[_KINDS[self._kind]]
         kind = type(value)
         if value is None:
             if not self._nullable:
-                blamed.add(path, expected, "None")
+                faults.add(path, expected, "None")
         elif self._kind == _RECORD:
             if kind is not dict:
-                blamed.add(path, expected, class_name(kind))
+                faults.add(path, expected, class_name(kind))
             else:
-                self._blame_record(value, path, blamed)
+                self._collect_record_faults(value, path, faults)
         elif self._kind == _LIST:
             if kind is not list and kind is not tuple:
-                blamed.add(path, expected, class_name(kind))
+                faults.add(path, expected, class_name(kind))
             else:
-                self._blame_list(value, path, blamed)
+                self._collect_list_faults(value, path, faults)
         else:
-            self._blame_leaf(self._find(value), kind, path, blamed)
+            self._collect_leaf_faults(self._find(value), kind, path, faults)
 
-    def _blame_record(self, record: dict[str, Any], path: str, blamed: Blamed) -> None:
+    def _collect_record_faults(
+        self, record: dict[str, Any], path: str, faults: FieldFaults
+    ) -> None:
         for name, rule in self._fields:
             if name not in record:
-                blamed.add(_below(path, name), _NAMES[_KINDS[rule._kind]], "no such field")
+                faults.add(_below(path, name), _NAMES[_KINDS[rule._kind]], "no such field")
             elif not rule.is_met(record[name]):
-                rule.blame(record[name], _below(path, name), blamed)
+                rule.collect_faults(record[name], _below(path, name), faults)
         names = [name for name, _ in self._fields]
         if not self._allows_extra and not record.keys() <= set(names):
-            blamed.add(path, f"no fields but {', '.join(names) or 'none'}", "others")
+            faults.add(path, f"no fields but {', '.join(names) or 'none'}", "others")
 
-    def _blame_list(self, items: Any, path: str, blamed: Blamed) -> None:
+    def _collect_list_faults(self, items: Any, path: str, faults: FieldFaults) -> None:
         if len(items) > self._max_items:
-            blamed.add(path, f"at most {self._max_items} items", "more")
+            faults.add(path, f"at most {self._max_items} items", "more")
             return
         rule = self._items
         for index, item in enumerate(items):
             if rule is not None and not rule.is_met(item):
-                rule.blame(item, f"{path}[{index}]", blamed)
+                rule.collect_faults(item, f"{path}[{index}]", faults)
 
-    def _blame_leaf(self, code: int, kind: type, path: str, blamed: Blamed) -> None:
+    def _collect_leaf_faults(self, code: int, kind: type, path: str, faults: FieldFaults) -> None:
         if code == _WRONG_TYPE:
-            blamed.add(path, _NAMES[_KINDS[self._kind]], class_name(kind))
+            faults.add(path, _NAMES[_KINDS[self._kind]], class_name(kind))
         elif code == _NOT_FINITE:
-            blamed.add(path, "a finite number", "one that is not finite")
+            faults.add(path, "a finite number", "one that is not finite")
         elif code == _NOT_EXACT:
-            blamed.add(path, "a number", "an integer that is not exact as a float")
+            faults.add(path, "a number", "an integer that is not exact as a float")
         elif code == _NOT_UNICODE:
-            blamed.add(path, "text that is Unicode", "a lone surrogate in it")
+            faults.add(path, "Unicode text", "a lone surrogate in it")
         elif code == _LESS:
-            blamed.add(path, f"at least {_shown(self._low)}", "less")
+            faults.add(path, f"at least {_shown(self._low)}", "less")
         elif code == _MORE:
-            blamed.add(path, f"at most {_shown(self._high)}", "more")
+            faults.add(path, f"at most {_shown(self._high)}", "more")
         elif code == _TOO_LONG:
-            blamed.add(path, f"at most {self._max_chars} characters", "more")
+            faults.add(path, f"at most {self._max_chars} characters", "more")
         elif code == _UNLISTED:
             count = 0 if self._choices is None else len(self._choices)
-            blamed.add(path, f"one of the {count} values that the spec lists", "another")
+            faults.add(path, f"one of the {count} values that the spec lists", "another")
 
 
-class Blamed:
-    """What is wrong with a record: the first thing, and how many there are."""
+class FieldFaults:
+    """The first fault of a record, and how many there are."""
 
     __slots__ = ("count", "first")
 
@@ -376,13 +382,16 @@ class Blamed:
         self.first = ("", "what its spec says", "something else")
 
     def add(self, path: str, expected: str, arrived: str) -> None:
-        """Tell one thing more."""
+        """Add a fault."""
         if not self.count:
             self.first = (path, expected, arrived)
         self.count += 1
 
     def refuse(self, name: str) -> NoReturn:
-        """Raise for all that was told; also where nothing was, for the record is not met."""
+        """Raise `ObligationNotMet` for the faults.
+
+        Also if none was found, because the record did not pass.
+        """
         path, expected, arrived = self.first
         more = f" ({self.count} bad fields in all)" if self.count > 1 else ""
         path = path or name
@@ -394,7 +403,7 @@ class Blamed:
 
 
 class RecordSpec:
-    """What a record must be: its fields by name, and whether it may have others.
+    """The spec of a record: the rules of its fields by name, and whether it may have others.
 
     Attributes:
         name: the spec's name.
@@ -403,7 +412,7 @@ class RecordSpec:
 
     __slots__ = ("_rule", "name")
 
-    def __init__(self, name: str, rule: Rule) -> None:
+    def __init__(self, name: str, rule: FieldRule) -> None:
         self.name = name
         self._rule = rule
 
@@ -414,33 +423,33 @@ class RecordSpec:
 
     @property
     def keys(self) -> frozenset[str]:
-        """The names of the fields, and of those within."""
+        """The names of the fields, and of nested ones."""
         return self._rule.keys
 
     @classmethod
     def from_section(cls, name: str, section: RecordSection) -> RecordSpec:
-        """Return the spec of a file that was checked."""
+        """Return the spec of a valid file."""
         whole = FieldSection(
             type="record", fields=section.fields, extra_fields=section.extra_fields
         )
-        return cls(name, Rule(whole))
+        return cls(name, FieldRule(whole))
 
     def check(self, view: View) -> None:
         """Raise `ObligationNotMet` (``input_rejected``) with the path of the first fault.
 
-        An integer passes as a float where it is exactly one, and so does any finite decimal; a
-        bool passes as neither. NaN,
-        infinities and lone surrogates never pass. Bounds are compared exactly. A tuple is a
-        list. The message says how many fields are bad where there are several.
+        For a float, an integer passes if a float can represent it exactly, and so does any finite
+        decimal; a bool passes for no number. NaN, infinities and lone surrogates never pass. Bounds
+        are compared exactly. A tuple counts as a list. If several fields are bad, the message has
+        their number.
         """
-        blamed = Blamed()
+        faults = FieldFaults()
         if view.kind != "record":
-            blamed.add(view.name, "a record", f"a {view.kind}")
-            blamed.refuse(view.name)
+            faults.add(view.name, "a record", f"a {view.kind}")
+            faults.refuse(view.name)
         record = view.value if view.data is None else view.data
         if not self._rule.is_met(record):
-            self._rule.blame(record, view.name, blamed)
-            blamed.refuse(view.name)
+            self._rule.collect_faults(record, view.name, faults)
+            faults.refuse(view.name)
 
 
 def _below(path: str, name: str) -> str:
@@ -448,9 +457,9 @@ def _below(path: str, name: str) -> str:
 
 
 def _fraction(value: Decimal) -> Fraction:
-    """Return a decimal exactly, or where its exponent is huge, one that compares alike.
+    """Return a decimal exactly, or if its exponent is huge, a number that compares alike.
 
-    No bound is as great as what is let go here, nor as near to 0.
+    No bound is as large, or as close to 0, as the numbers that are replaced.
     """
     if not value:
         return Fraction(0)
@@ -469,16 +478,16 @@ def _limit(count: int | None) -> int:
 
 
 def _double_from(bound: float) -> float:
-    """Return the least double that is not below a bound: no double lies between the two."""
+    """Return the least double that is not below a bound."""
     try:
         number = float(bound)
-    except OverflowError:  # beyond all doubles, above or below
+    except OverflowError:  # outside of the range of doubles
         return math.inf if bound > 0 else -math.inf
     return number if number >= bound else math.nextafter(number, math.inf)
 
 
 def _is_text(value: str) -> bool:
-    """Whether the text is free of lone surrogates, which no UTF-8 can hold."""
+    """Return whether a text has no lone surrogates, which UTF-8 can't encode."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -487,5 +496,5 @@ def _is_text(value: str) -> bool:
 
 
 def _is_exact_float(value: int) -> bool:
-    # 1024 bits is where floats end, and the conversion would raise
+    # floats end at 1024 bits, where the conversion would raise
     return abs(value) <= 2**53 or (value.bit_length() <= 1023 and int(float(value)) == value)

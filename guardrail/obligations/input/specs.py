@@ -1,8 +1,8 @@
-"""Input specs: the files below ``inputs/`` of a bundle, and an application's own models.
+"""Input specs: the files in ``inputs/`` of a bundle, and an application's own models.
 
-Owns `read_specs` and `Spec`, what all kinds of specs have in common. Refuses kinds that
-there are not: a spec that were ignored would let everything through. Read
-at load; at a call, `guardrail.obligations.input.input` asks a spec to check a view.
+`read_specs` reads all of them at load; `Spec` is the interface of all kinds. An unknown kind is an
+error, because a spec that is ignored would accept everything. On a call,
+`guardrail.obligations.input.input` checks a view against a spec.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from guardrail.values import View
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-#: Where an application registers none.
+#: The default: the application registers no models.
 _NO_MODELS: Final[Mapping[str, Any]] = {}
 
 
 class Spec(Protocol):
-    """What an input must be. Made at load; frozen."""
+    """An input spec. Made at load; frozen."""
 
     @property
     def name(self) -> str:
@@ -38,11 +38,11 @@ class Spec(Protocol):
 
     @property
     def keys(self) -> frozenset[str]:
-        """The keys of an input that the spec names: those that a path may show."""
+        """The keys of an input that the spec names; a path shows only these."""
         ...
 
     def check(self, view: View) -> None:
-        """Raise `guardrail.values.ObligationNotMet` where the input is anything else."""
+        """Raise `guardrail.values.ObligationNotMet` if the input does not meet the spec."""
         ...
 
 
@@ -53,12 +53,12 @@ def read_specs(
 
     Arguments:
         documents: the parsed ``inputs/*.yaml`` and ``inputs/*.json``, by the name of their spec.
-        models: pydantic models of the application's own, by the name of theirs.
+        models: the application's pydantic models, by the name of their spec.
 
     Raises:
-        ConfigurationError: with every fault of all files: ``GR300`` where a spec is not
-            valid or a model has its name too, ``GR004`` for what is not built yet;
-            without faults where a model is none.
+        ConfigurationError: with every fault of all files: ``GR300`` if a spec is invalid or a model
+            has the same name, ``GR004`` for what is not implemented; without faults if a model is
+            not one.
     """
     specs: dict[str, Spec] = {**read_models(models)}
     faults: list[Fault] = []
@@ -80,7 +80,7 @@ class _Kind(NamedTuple):
     make: Callable[[str, Any], Spec]
 
 
-#: Each kind of spec: the model of its file, and what makes a spec of it.
+#: Each kind of spec: the model of its file, and the function that makes the spec.
 KINDS: Final[Mapping[str, _Kind]] = {
     "tensor": _Kind(TensorSection, TensorSpec.from_section),
     "record": _Kind(RecordSection, RecordSpec.from_section),

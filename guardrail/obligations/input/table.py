@@ -1,10 +1,9 @@
 """Input specs of ``kind: table``.
 
-Owns `TableSection`, the file as it is written, and `TableSpec`, the same made ready for
-calls: for each column the types that are accepted and a `Rule`. Refuses to convert anything
-at a call: a type is met or it is not. Nothing is parsed at a call; a column's buffers are
-read in one pass by the core, through the columns of the view. Structure comes first: rows,
-then names and types of all columns, and only then what stands in them.
+`TableSection` is the file, and `TableSpec` checks a table, with one `ColumnRule` and the accepted
+types for each column. Nothing is converted and nothing is parsed on a call: the core reads the
+buffers of each column in one pass, through the columns of the view. The structure is checked first:
+the number of rows, then the names and types of all columns, and then their content.
 """
 
 from __future__ import annotations
@@ -42,20 +41,20 @@ _FLOATS: Final = frozenset(("float16", "float32", "float64"))
 _NUMBERS: Final = _FLOATS | frozenset(
     f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)
 )
-#: Types whose bounds are exact numbers: of a duration seconds.
+#: Types whose bounds are exact numbers; for a duration, seconds.
 _EXACT: Final = frozenset(("decimal", "duration"))
 #: Types whose bounds are times.
 _DATED: Final = frozenset(("date", "timestamp"))
-#: Every type of a column.
+#: All types of columns.
 TYPES: Final = _NUMBERS | _EXACT | _DATED | frozenset(("bool", "string", "time", "list", "null"))
-#: Names of one zone.
+#: Names of the same time zone.
 _UTC: Final = frozenset(("UTC", "Etc/UTC", "Z", "Zulu", "+00:00", "UTC+00:00"))
 _NO_ZONE: Final = "none"
 
 
 def _known_types(value: Any) -> Any:
     types = [value] if value is None or isinstance(value, str) else value
-    if isinstance(types, list):  # YAML's own null is the name of a type here
+    if isinstance(types, list):  # YAML's null is the name of a type here
         types = ["null" if each is None else each for each in types]
     known = isinstance(types, list) and all(isinstance(t, str) and t in TYPES for t in types)
     if not known or not types:
@@ -69,17 +68,17 @@ _Types: TypeAlias = Annotated[
 
 
 class TableColumnSection(Section):
-    """One column: its type, or the types of which it may have one, and what else holds.
+    """One column: its accepted types, and further rules for its rows.
 
     Attributes:
-        type: the type that is accepted, or several. Nothing is converted.
-        nullable: whether a row may be null. NaN is null in a column of floats that may have one.
-        min: the least that is accepted, inclusive: a number, of a duration in seconds, or a time.
-        max: the most that is accepted, inclusive.
-        finite: ``false`` lets NaN and infinities pass, in a column of floats.
-        zone: the time zone of timestamps, such as ``UTC``; ``none``: without a time zone.
+        type: the accepted type, or several. Nothing is converted.
+        nullable: whether a row may be null. In a nullable column of floats, NaN is null.
+        min: the least accepted value, inclusive: a number (for a duration, in seconds) or a time.
+        max: the greatest accepted value, inclusive.
+        finite: ``false`` accepts NaN and infinities in a column of floats.
+        zone: the time zone of timestamps, such as ``UTC``; ``none`` for no time zone.
         max_chars: the most characters of a text.
-        one_of: the texts that are accepted.
+        one_of: the accepted texts.
         items: the rule for each item of a list.
         max_items: the most items of a list.
     """
@@ -138,7 +137,7 @@ def _is_exact(bound: int) -> bool:
 
 
 def _check_bound(name: str, bound: Any, types: frozenset[str]) -> None:
-    """Raise `ValueError` where a bound is not of the kind that its column's types have."""
+    """Raise `ValueError` if a bound does not fit its column's types."""
     if bound is None:
         return
     if len({"date" if each == "date" else each in _DATED for each in types}) > 1:
@@ -166,7 +165,7 @@ def _check_zone(zone: str, *bounds: Any) -> None:
 
 
 def _zone_of(zone: str) -> str:
-    """Return the one name of a zone that libraries name in several ways."""
+    """Return the normal name of a time zone that libraries name differently."""
     if zone in _UTC:
         return "UTC"
     return zone[3:] if zone.startswith(("UTC+", "UTC-")) else zone
@@ -180,15 +179,17 @@ def _check_choice(choice: str, max_chars: int | None) -> None:
 
 
 class TableSection(Section):
-    """The file. Every column is required; ``nullable`` ones may hold nulls.
+    """The file of an input spec for a table.
+
+    Every column is required; a ``nullable`` one may have nulls.
 
     Attributes:
-        kind: ``table``: pandas, polars, pyarrow, or a dict of columns.
-        rows: how many rows there may be: a number, or a range such as ``"1..1000"``.
-        columns: the columns by name, each of which is required.
-        extra_columns: what becomes of a table with other columns: it is refused, or they are
+        kind: ``table``: of pandas, polars or pyarrow, or a dict of columns.
+        rows: the number of rows: a number, or a range such as ``"1..1000"``.
+        columns: the columns by name; each is required.
+        extra_columns: what happens to a table with other columns: it is rejected, or they are
             ignored.
-        on_bad_row: what becomes of a table with a bad row: it is refused.
+        on_bad_row: what happens to a table with a bad row: it is rejected.
     """
 
     kind: Literal["table"]
@@ -199,21 +200,22 @@ class TableSection(Section):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """What a column's rows must be.
+class ColumnRule:
+    """The rule for the rows of a column.
 
     Attributes:
-        types: the types that are accepted.
-        nullable: whether a row may be null, of floats NaN too.
-        low, high: bounds of numbers, inclusive; infinite where there is none.
+        types: the accepted types.
+        nullable: whether a row may be null; for floats, whether it may be NaN.
+        low, high: bounds of numbers, inclusive; infinite for no bound.
         least, most: exact bounds of times, durations and decimals, or ``None``.
-        shown: the bounds as the spec has them, for a message.
-        finite: whether infinities are refused, and NaN where no row may be null.
+        shown: the bounds as written in the spec, for a message.
+        finite: whether infinities are bad, and NaN if no row may be null.
         max_chars: the most characters of a text, or -1.
-        choices: the texts that are allowed, or ``None`` for any.
+        choices: the accepted texts, or ``None`` for any.
         zone: the time zone that timestamps must have, ``none`` for none; empty for any.
-        is_aware: whether their bounds have a zone, and so the timestamps must; ``None``: no bounds.
-        items, max_items: what the items of a list must be, and how many there may be, or -1.
+        is_aware: whether the bounds have a zone, which timestamps then need; ``None`` for no
+            bounds.
+        items, max_items: the rule for the items of a list, and the most items, or -1.
     """
 
     types: frozenset[str]
@@ -228,12 +230,12 @@ class Rule:
     choices: Choices | None
     zone: str
     is_aware: bool | None
-    items: Rule | None
+    items: ColumnRule | None
     max_items: int
 
     @classmethod
-    def from_section(cls, section: TableColumnSection) -> Rule:
-        """Return the rule of a column that was checked."""
+    def from_section(cls, section: TableColumnSection) -> ColumnRule:
+        """Return the rule of a valid column."""
         least, most = section.min, section.max
         bounds = [bound for bound in (least, most) if bound is not None]
         return cls(
@@ -254,7 +256,7 @@ class Rule:
         )
 
     def expects(self, code: int) -> tuple[str, str]:
-        """Return what was expected where a code arose, and what arrived."""
+        """Return what was expected, and what arrived, for a result code."""
         if code >= IN_LIST:
             inner = self.items
             return inner.expects(code - IN_LIST) if inner is not None else ("a list", "another")
@@ -268,12 +270,12 @@ class Rule:
             ABOVE: (f"at most {self.shown[1]}", "more"),
             NOT_LISTED: (f"one of the {count} texts that the spec lists", "another"),
             TOO_LONG: (f"at most {self.max_chars} characters", "more"),
-            NOT_TEXT: ("text that is Unicode", "something else"),
-            MALFORMED: ("a value of its type", "bytes that are none"),
+            NOT_TEXT: ("Unicode text", "something else"),
+            MALFORMED: ("a value of its type", "invalid bytes"),
         }[code]
 
-    def misfit(self, column: Column) -> tuple[str, str] | None:
-        """Return what was expected of a column's type and what arrived; ``None`` where it fits."""
+    def misfit(self, column: CheckedColumn) -> tuple[str, str] | None:
+        """Return the expected type of a column and its actual type; ``None`` if it fits."""
         if column.dtype not in self.types:
             return f"a column of {' or '.join(sorted(self.types))}", column.dtype
         if column.dtype == "timestamp":
@@ -292,8 +294,8 @@ class Rule:
         return None
 
 
-class Column(Protocol):
-    """What a spec asks of a column of the view."""
+class CheckedColumn(Protocol):
+    """The interface of a view's column that a spec uses."""
 
     @property
     def dtype(self) -> str:
@@ -302,33 +304,33 @@ class Column(Protocol):
 
     @property
     def detail(self) -> str:
-        """Of a timestamp its unit and its time zone."""
+        """For a timestamp, its unit and its time zone."""
         ...
 
     @property
     def parts(self) -> tuple[Any, ...]:
-        """Its rows; of a list, each part has a column of the items as ``content``."""
+        """Its rows; for lists, ``content`` of each part is a column of the items."""
         ...
 
-    def check(self, rule: Rule) -> tuple[int, int, int]:
+    def check(self, rule: ColumnRule) -> tuple[int, int, int]:
         """Return the code and the row of the first bad one, and how many are bad."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class TableSpec:
-    """What a table must be.
+    """The spec of a table.
 
     Attributes:
         name: the spec's name.
-        rows: the least and the most rows; ``None`` for any number.
+        rows: the least and the greatest number of rows; ``None`` for any number.
         columns: the rule of each column, by name and in the spec's order.
         allows_extra: whether there may be other columns.
     """
 
     name: str
     rows: tuple[int, int] | None
-    columns: Mapping[str, Rule]
+    columns: Mapping[str, ColumnRule]
     allows_extra: bool
 
     @property
@@ -338,15 +340,15 @@ class TableSpec:
 
     @classmethod
     def from_section(cls, name: str, section: TableSection) -> TableSpec:
-        """Return the spec of a file that was checked."""
-        columns = {each: Rule.from_section(part) for each, part in section.columns.items()}
+        """Return the spec of a valid file."""
+        columns = {each: ColumnRule.from_section(part) for each, part in section.columns.items()}
         return cls(name, section.rows, Frozen(columns), section.extra_columns == "ignore")
 
     def check(self, view: View) -> None:
         """Raise `ObligationNotMet` (``input_rejected``) with the path of the first fault.
 
-        Of the first bad column in the spec's order, the first bad row. In every library, NaN is
-        null where a column of floats may have nulls; anywhere else it is a number that is not
+        That is the first bad row of the first bad column, in the spec's order. With every library,
+        NaN is null in a nullable column of floats; in other columns it is a number that is not
         finite, and never within bounds. Bounds are compared exactly.
         """
         if view.kind != "table":
@@ -355,7 +357,7 @@ class TableSpec:
             least, most = self.rows
             expected = f"{least}" if least == most else f"{least}..{most}"
             _refuse(view.name, f"{expected} rows", f"{view.rows}")
-        columns: Mapping[str, Column] = view.data.columns
+        columns: Mapping[str, CheckedColumn] = view.data.columns
         for name, rule in self.columns.items():
             expected = f"a column of {' or '.join(sorted(rule.types))}"
             if name not in columns:
@@ -381,7 +383,7 @@ class TableSpec:
 
 
 def _shown(bound: Any) -> str:
-    """Return a bound as a message has it."""
+    """Return a bound for a message."""
     if isinstance(bound, date):
         return bound.isoformat()
     if isinstance(bound, float) and bound.is_integer() and abs(bound) < 1e15:
@@ -390,7 +392,7 @@ def _shown(bound: Any) -> str:
 
 
 def _path(base: str, name: str) -> str:
-    # whole, whatever it is: the spec itself names it
+    # in full: the name comes from the spec, not from the caller
     return f"{base}.{name}" if name.isidentifier() else f'{base}["{name}"]'
 
 

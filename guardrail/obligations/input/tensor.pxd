@@ -1,4 +1,4 @@
-# C declarations for tensor_spec.py, which compiles as it stands.
+# The C declarations of `tensor.py`.
 
 cimport cython
 

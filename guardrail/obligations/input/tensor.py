@@ -1,12 +1,11 @@
 """Input specs of ``kind: tensor``.
 
-Owns `TensorSection`, the file as it is written, and `TensorSpec`, the same made ready for
-calls: allowed dtypes, ranges of the shape, and the columns' bounds as arrays of doubles.
-Refuses to convert anything at a call: a dtype is met or it is not. Nothing is parsed at a
-call; the elements are read in one pass by the core, in either byte order. A refusal names the
-first bad element by its path, its rule, and how many others are bad.
+`TensorSection` is the file, and `TensorSpec` checks a tensor: the accepted dtypes, the ranges of
+the shape, and the bounds of the columns as arrays of doubles. Nothing is converted and nothing is
+parsed on a call: the core reads the elements in one pass, in either byte order. An error names the
+first bad element by its path, the rule, and how many others are bad.
 
-Compiled as it stands, with ``tensor_spec.pxd`` beside it; the file is its own plain-Python twin.
+Cython compiles this file with ``tensor.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from guardrail._schema_hints import exactly_one, one_or_several
 from guardrail.obligations.input.interval import Limits, Range
 from guardrail.values import View
 
-#: More columns than this are a mistake in a range, not a table.
+#: The most columns; a greater number is a mistake in a range.
 _LIMIT_COLUMNS: Final = 10_000_000
 
 
@@ -43,10 +42,10 @@ _Dtypes: TypeAlias = Annotated[
 
 
 class ColumnsSection(Limits):
-    """One entry of ``columns``: the next column by ``name``, or several by their indices.
+    """One entry of ``columns``: the next column, with a ``name``, or several by their indices.
 
     Attributes:
-        name: the next column's name, which a refusal tells.
+        name: the next column's name, for error messages.
         names: instead, the next columns by their indices: ``"1..29"``.
     """
 
@@ -70,14 +69,14 @@ def _is_exact(bound: int) -> bool:
 
 
 class TensorSection(Section):
-    """The file: what a tensor must be.
+    """The file of an input spec for a tensor.
 
     Attributes:
-        kind: ``tensor``: whatever has a buffer or DLPack: numpy, torch, jax.
-        dtype: the dtype that is accepted, or several, by numpy's names. Nothing is converted.
+        kind: ``tensor``: any object with a buffer or DLPack, such as those of numpy, torch and jax.
+        dtype: the accepted dtype, or several, by numpy's names. Nothing is converted.
         shape: the length of each axis: a number, or a range such as ``1..1000``.
-        finite: whether NaN and infinities are refused.
-        columns: bounds per column. They cover every column once, in order.
+        finite: whether NaN and infinities are rejected.
+        columns: bounds per column. The entries cover every column once, in order.
     """
 
     kind: Literal["tensor"]
@@ -101,7 +100,7 @@ class TensorSection(Section):
 
 
 def _count(columns: Sequence[ColumnsSection]) -> int:
-    """Return how many columns are described; each range must begin where the last ended."""
+    """Return how many columns are described; each range must begin where the one before ended."""
     following = 0
     for entry in columns:
         if entry.names is None:
@@ -117,16 +116,16 @@ def _count(columns: Sequence[ColumnsSection]) -> int:
 
 
 class TensorSpec:
-    """What a tensor must be. Never changed once made.
+    """The spec of a tensor. Immutable.
 
     Attributes:
         name: the spec's name.
-        dtypes: the dtypes that are accepted, by numpy's names.
-        shape: for each axis the least and the most length.
-        finite: whether NaN and infinities are refused.
-        lows, highs: bounds per column as doubles, infinite where there is none; a single
-            one for all columns, or ``None`` for no bounds.
-        columns: names of columns by index, of those that have one.
+        dtypes: the accepted dtypes, by numpy's names.
+        shape: for each axis the least and the greatest length.
+        finite: whether NaN and infinities are rejected.
+        lows, highs: bounds per column as doubles, infinite for no bound; a single one for all
+            columns, or ``None`` for no bounds.
+        columns: the names of columns by index, for those that have one.
     """
 
     __slots__ = ("columns", "dtypes", "finite", "highs", "lows", "name", "shape")
@@ -152,12 +151,12 @@ class TensorSpec:
 
     @property
     def keys(self) -> frozenset[str]:
-        """Nothing: a tensor has no keys."""
+        """Empty: a tensor has no keys."""
         return frozenset()
 
     @classmethod
     def from_section(cls, name: str, section: TensorSection) -> TensorSpec:
-        """Return the spec of a file that was checked."""
+        """Return the spec of a valid file."""
         lows, highs = array("d"), array("d")
         columns: dict[int, str] = {}
         for entry in section.columns or ():
@@ -166,7 +165,8 @@ class TensorSpec:
             highs.extend([math.inf if entry.max is None else entry.max] * (most - least + 1))
             if entry.name is not None:
                 columns[least] = entry.name
-        if len(set(lows)) == len(set(highs)) == 1:  # one for all: the core tiles less
+        # one for all columns, for which the core repeats less
+        if len(set(lows)) == len(set(highs)) == 1:
             lows, highs = lows[:1], highs[:1]
         is_bound = any(low > -math.inf for low in lows) or any(high < math.inf for high in highs)
         return cls(
@@ -196,7 +196,7 @@ class TensorSpec:
     def _takes(self, shape: tuple[int, ...]) -> bool:
         if len(shape) != len(self.shape):
             return False
-        # written out: `all` over a `zip` costs more than the kernel's check
+        # a loop: `all` over a `zip` costs more than the check of the core
         for axis in range(len(shape)):
             length = shape[axis]
             least, most = self.shape[axis]
@@ -228,8 +228,8 @@ class TensorSpec:
 
 
 def _others(count: int) -> str:
-    """Return what a refusal adds of the other bad elements, whatever their own rules are."""
-    if count < 1:  # under 0, where another thread has put them right meanwhile
+    """Return the part of a message about the other bad elements."""
+    if count < 1:  # below 0 if another thread has corrected them meanwhile
         return ""
     return "; 1 other is bad too" if count == 1 else f"; {count} others are bad too"
 

@@ -1,9 +1,8 @@
-"""Input specs of ``kind: text``, and what texts elsewhere are held to as well.
+"""Input specs of ``kind: text``, and the forbidden characters of all kinds of texts.
 
-Owns `TextSection`, the file as it is written, `TextSpec`, what it demands of a text, and
-`Characters`, the classes of characters that may be forbidden. Refuses to strip: a text with a
-forbidden character is refused as it is, for the model would get what was not looked at. One
-pass over the text, whatever stands in it.
+`TextSection` is the file, `TextSpec` checks a text, and `Characters` has the classes of forbidden
+characters. A text with a forbidden character is rejected; the character is not removed, because the
+model would then get another text than the one that was checked. Each text is read once.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _CLASSES: Final = {
     "surrogate": SURROGATE,
     "zero_width": ZERO_WIDTH,
 }
-_TOLD: Final = {
+_DESCRIPTIONS: Final = {
     CONTROL: "control characters",
     BIDI: "characters that turn the direction of text",
     TAG: "tag characters",
@@ -33,19 +32,20 @@ _TOLD: Final = {
     ZERO_WIDTH: "characters without width",
 }
 
-#: ``forbid``: names of classes. No text may ever hold a lone surrogate.
+#: ``forbid``: names of classes. A lone surrogate is always forbidden.
 Forbidden: TypeAlias = list[Literal["control", "bidi", "tag", "surrogate", "zero_width"]]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 
 
 class TextSection(Section):
-    """The file: what a text must be.
+    """The file of an input spec for a text.
 
     Attributes:
         kind: ``text``: a text, such as a prompt.
         max_chars: the most characters.
         min_chars: the fewest characters.
-        forbid: classes of characters with which a text is refused. Lone surrogates always are.
+        forbid: classes of characters that the text may not have. Lone surrogates are always
+            forbidden.
     """
 
     kind: Literal["text"]
@@ -61,7 +61,7 @@ class TextSection(Section):
 
 
 class Characters:
-    """Classes of characters that no text may hold. Never changed once made."""
+    """Classes of forbidden characters. Immutable."""
 
     __slots__ = ("_classes",)
 
@@ -72,19 +72,19 @@ class Characters:
         self._classes = classes
 
     def check(self, text: str, path: str) -> None:
-        """Raise `ObligationNotMet` with the place: ``prompt@57`` is the 58th character."""
+        """Raise `ObligationNotMet` with the position: ``prompt@57`` is the 58th character."""
         found, index = find_character(text, self._classes)
         if index >= 0:
-            refuse(f"{path}@{index}", f"no {_TOLD[found]}", "one")
+            refuse(f"{path}@{index}", f"no {_DESCRIPTIONS[found]}", "one")
 
 
 class TextSpec:
-    """What a text must be. Never changed once made.
+    """The spec of a text. Immutable.
 
     Attributes:
         name: the spec's name.
-        max_chars, min_chars: how long it may be, and must be.
-        characters: what no part of it may hold.
+        max_chars, min_chars: its greatest and its least length.
+        characters: the forbidden characters.
     """
 
     __slots__ = ("characters", "max_chars", "min_chars", "name")
@@ -97,12 +97,12 @@ class TextSpec:
 
     @property
     def keys(self) -> frozenset[str]:
-        """Nothing: a text has no keys."""
+        """Empty: a text has no keys."""
         return frozenset()
 
     @classmethod
     def from_section(cls, name: str, section: TextSection) -> TextSpec:
-        """Return the spec of a file that was checked."""
+        """Return the spec of a valid file."""
         return cls(name, section)
 
     def check(self, view: View) -> None:
@@ -118,7 +118,7 @@ class TextSpec:
 
 
 def refuse(path: str, expected: str, arrived: str) -> NoReturn:
-    """Raise `ObligationNotMet` (``input_rejected``) for what stands at a path."""
+    """Raise `ObligationNotMet` (``input_rejected``) for a value at a path."""
     raise ObligationNotMet(
         f"{path}: expected {expected}; got {arrived}. Correct the input and call again.",
         code="input_rejected",

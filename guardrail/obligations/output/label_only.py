@@ -1,10 +1,10 @@
-"""The obligation `label_only`: of each row of scores only the likeliest class leaves.
+"""The obligation `label_only`: only the most likely class of each row is returned.
 
-A label is the name in a record or a table of scores, the index in a row of numbers, or the name
-that an output spec has for it. Ties go to the lowest index; None and NaN are never the label,
-and a row without any other number has none (None, in arrays -1). Whatever is no score does not
-leave beside labels. It leaves less than `top_k`, `round` and `noise` could, so where it is met
-these have nothing to do.
+A label is the name in a record or a table of scores, the index in a row of numbers, or the class
+name from an output spec. Of equal scores the lowest index wins; None and NaN are never the label,
+and a row without other numbers has no label (None, in arrays -1). Values that are not scores are
+removed. The result contains less than `top_k`, `round` and `noise` could return, so these are
+skipped if this obligation is met.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from guardrail._ports import ObligationContext, ObligationNotMet
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.output_walk import (
     Collapsed,
+    FieldPlace,
     Leaves,
-    Numbers,
+    NumberColumn,
     OutputFilter,
-    Place,
     are_scores_of_rows,
     numpy_kind,
     paths_of,
@@ -37,21 +37,21 @@ class LabelOnly(OutputFilter):
     """``@label_only``, or ``@label_only("NAME")`` for the classes of ``outputs/NAME.yaml``.
 
     Arguments:
-        classes: the classes of each output spec that has any, by its name.
+        classes: the classes of each output spec that has them, by its name.
     """
 
     __slots__ = ("_classes",)
 
     name = "label_only"
     stage = Stage.LABEL
-    #: Obligations that have nothing left to do where this one is met.
+    #: Obligations that are skipped if this one is met.
     subsumes: ClassVar[frozenset[str]] = frozenset(("top_k", "round", "noise"))
 
     def __init__(self, classes: Mapping[str, Sequence[str]]) -> None:
         self._classes = {name: tuple(labels) for name, labels in classes.items()}
 
     def parse(self, clause: Clause) -> frozenset[str]:
-        """Return the specs whose classes name the labels: one or none."""
+        """Return the names of the specs whose classes name the labels: one or none."""
         argument = clause.argument
         if argument and (not _SPEC.fullmatch(argument) or argument not in self._classes):
             known = ", ".join(sorted(self._classes)) or "none"
@@ -63,7 +63,7 @@ class LabelOnly(OutputFilter):
         return frozenset((argument,)) if argument else frozenset()
 
     def merge(self, one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
-        """Return the specs of both sides; two that differ in their classes block an output."""
+        """Return the specs of both sides; two with different classes block an output."""
         return one | other
 
     def describe(self, demand: frozenset[str]) -> bool | list[str]:
@@ -74,12 +74,12 @@ class LabelOnly(OutputFilter):
         """Return the label of each row.
 
         A row is a record of numbers (its label is the name), a list of numbers, the last axis of a
-        numeric array (an array of int64 comes back, one axis less, or with classes nested lists of
-        names), or the row of a table of numbers (a series of names comes back). Lists and records
-        of rows keep their form. Raises `ObligationNotMet` (``output_blocked``) for anything else,
-        and for one score for each of several input rows, which has no classes.
+        numeric array (the result is an array of int64 with one axis less, or with classes nested
+        lists of names), or the row of a table of numbers (the result is a series of names). Lists
+        and records of rows keep their structure. Raises `ObligationNotMet` (``output_blocked``) for
+        anything else, and for one score for each of several input rows, which has no classes.
         """
-        return walk(output, _Labels(self._names(demand), context))
+        return walk(output, _LabelLeaves(self._names(demand), context))
 
     def _names(self, demand: frozenset[str]) -> tuple[str, ...] | None:
         found = {self._classes[name] for name in demand}
@@ -91,8 +91,8 @@ class LabelOnly(OutputFilter):
         return found.pop() if found else None
 
 
-class _Labels(Leaves):
-    """Each row becomes its label; nothing else leaves."""
+class _LabelLeaves(Leaves):
+    """Replaces each row by its label, and removes everything else."""
 
     name = "label_only"
     expected = "rows of numbers, a mapping of names to numbers, or a numeric array with an axis"
@@ -105,15 +105,21 @@ class _Labels(Leaves):
         self._classes = classes
         self._context = context
 
-    def leaf(self, value: Any, place: Place) -> Any:
+    def leaf(self, value: Any, place: FieldPlace) -> Any:
         if value is None and place.is_named and not place.lists:
             return None
         self.refuse(value)
 
     def row(
-        self, values: list[Any], names: Sequence[str] | None, places: Sequence[Place], place: Place,
-        *, is_whole: bool = True, is_list: bool = True,
-    ) -> Collapsed:  # fmt: skip
+        self,
+        values: list[Any],
+        names: Sequence[str] | None,
+        places: Sequence[FieldPlace],
+        place: FieldPlace,
+        *,
+        is_whole: bool = True,
+        is_list: bool = True,
+    ) -> Collapsed:
         if not is_whole:
             self.refuse(values, "with other values in a row")
         if (places[0].lists if places and names is None else place.lists) > 2:
@@ -128,7 +134,7 @@ class _Labels(Leaves):
         self._check(self._classes, len(values), values)
         return Collapsed(_named(index, self._classes))
 
-    def array(self, values: Any, place: Place) -> Any:
+    def array(self, values: Any, place: FieldPlace) -> Any:
         if numpy_kind(values) not in ("f", "i", "u") or not values.ndim or place.lists:
             self.refuse(values)
         if values.ndim == 1:
@@ -140,8 +146,13 @@ class _Labels(Leaves):
         return _named(labels.tolist(), self._classes)
 
     def columns(
-        self, columns: list[Numbers], names: Sequence[str], place: Place, *, is_whole: bool  # noqa: ARG002
-    ) -> Collapsed:  # fmt: skip
+        self,
+        columns: list[NumberColumn],
+        names: Sequence[str],
+        place: FieldPlace,  # noqa: ARG002
+        *,
+        is_whole: bool,
+    ) -> Collapsed:
         if not is_whole:
             self.refuse(columns, "with other columns")
         labels = []
@@ -153,18 +164,18 @@ class _Labels(Leaves):
             labels.append(None if index is None else names[index])
         return Collapsed(labels)
 
-    def _check_rows(self, values: Any, count: int, place: Place) -> None:
+    def _check_rows(self, values: Any, count: int, place: FieldPlace) -> None:
         if not place.in_rows and are_scores_of_rows(count, self._context) is not False:
-            self.refuse(values, "with one value for each of several rows, or another number")
+            self.refuse(values, "with one value per row, or another number of values")
 
     def _check(self, classes: tuple[str, ...], length: int, output: Any) -> None:
         if length != len(classes):
-            inside = f"with rows of {length} where the spec has {len(classes)} classes"
+            inside = f"with rows of {length} but the spec has {len(classes)} classes"
             self.refuse(output, inside)
 
 
 def _largest(scores: Sequence[Any]) -> int | None:
-    """Return the index of the largest number, the lowest of equals; ``None`` where is none."""
+    """Return the index of the largest number, the lowest of equal ones; ``None`` for none."""
     found: int | None = None
     for index, score in enumerate(scores):
         is_score = score is not None and score == score  # noqa: PLR0124  a NaN differs from itself
@@ -174,7 +185,7 @@ def _largest(scores: Sequence[Any]) -> int | None:
 
 
 def label_array(values: Any) -> Any:
-    """Return the index of the largest element along the last axis, int64; -1 where is none."""
+    """Return the index of the largest element along the last axis, as int64; -1 for none."""
     import numpy as np
 
     rows = values.shape[:-1]
@@ -182,8 +193,9 @@ def label_array(values: Any) -> Any:
         return np.full(rows, -1, dtype=np.int64)
     if values.dtype.kind != "f":
         return values.argmax(axis=-1)
-    with np.errstate(all="ignore"):  # a NaN may say that it is one; it says nothing else
-        kind = np.float64 if values.dtype.itemsize == 8 else np.float32  # which holds every half
+    with np.errstate(all="ignore"):  # a NaN may cause a warning
+        # which can represent every half float
+        kind = np.float64 if values.dtype.itemsize == 8 else np.float32
         floats = values.astype(kind, order="C", copy=False)
     return np.array(label_rows(floats), dtype=np.int64).reshape(rows)
 

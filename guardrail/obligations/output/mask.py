@@ -1,9 +1,9 @@
-"""The obligation `mask`: fields and columns leave without their values.
+"""The obligation `mask`: fields and columns are returned without their values.
 
-A hidden value is replaced by None, in tables by a null, in float arrays by NaN. A field that an
-output lacks is hidden already. An output in which nothing has a name is refused, because the field
-could not be found in it. `mask` is met before the obligations that change values, so that none of
-them sees a hidden value.
+A masked value is replaced by None, in tables by a null, in float arrays by NaN. A field that an
+output does not have needs no mask. An output without any names is blocked, because the field could
+not be found in it. `mask` runs before the obligations that change values, so that none of them
+reads a masked value.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any, Final
 from guardrail._hooks import Stage
 from guardrail._ports import ObligationContext
 from guardrail.obligations.output_walk import (
+    FieldPlace,
     Leaves,
-    Numbers,
+    NumberColumn,
     OutputFilter,
-    Place,
     copied,
     paths_of,
     walk,
@@ -31,9 +31,9 @@ INDEX: Final = re.compile("0|[1-9][0-9]{0,8}")
 
 
 class Mask(OutputFilter):
-    """``@mask("ssn, patient.ssn, rows[].ssn")``; of an array, columns by their numbers.
+    """``@mask("ssn, patient.ssn, rows[].ssn")``; for an array, columns by number.
 
-    Demands unite: what one side hides is hidden.
+    Demands are united: a field is masked if either side masks it.
     """
 
     __slots__ = ()
@@ -46,7 +46,7 @@ class Mask(OutputFilter):
         return frozenset(read_fields(clause, clause.argument))
 
     def merge(self, one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
-        """Return all that either side hides."""
+        """Return the fields of both sides."""
         return one | other
 
     def describe(self, demand: frozenset[str]) -> list[str]:
@@ -58,17 +58,16 @@ class Mask(OutputFilter):
         return demand
 
     def release(self, demand: frozenset[str], output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
-        """Return a copy of ``output`` without the values of the fields named.
+        """Return a copy of ``output`` without the values of the named fields.
 
-        Finds them at every depth of records, lists, tables, series and arrays. Raises
-        `ObligationNotMet` (``output_blocked``) where an output has no names, and for what is not
-        known.
+        The fields are found at every depth of records, lists, tables, series and arrays. Raises
+        `ObligationNotMet` (``output_blocked``) if an output has no names, and for unknown types.
         """
-        return walk(output, _Hidden(demand))
+        return walk(output, _MaskLeaves(demand))
 
 
-class _Hidden(Leaves):
-    """What is named is hidden; all else leaves."""
+class _MaskLeaves(Leaves):
+    """Replaces the values of the named fields, and returns everything else."""
 
     name = "mask"
     expected = "a record, a table, rows of them, or by number the columns of a float array"
@@ -77,28 +76,34 @@ class _Hidden(Leaves):
         super().__init__(paths_of(fields))
         self._numbers = numbers_in(fields)
 
-    def hides(self, place: Place) -> bool:
+    def hides(self, place: FieldPlace) -> bool:
         return bool(place.hits)
 
-    def leaf(self, value: Any, place: Place) -> Any:
-        is_gap = value is None and place.lists  # a row that the model left empty
+    def leaf(self, value: Any, place: FieldPlace) -> Any:
+        is_gap = value is None and place.lists  # a row that is None
         if not place.is_named and not is_gap:
             self.refuse(value)
         return value
 
     def row(
-        self, values: list[Any], names: Sequence[str] | None, places: Sequence[Place], place: Place,
-        *, is_whole: bool = True, is_list: bool = True,  # noqa: ARG002
-    ) -> list[Any]:  # fmt: skip
+        self,
+        values: list[Any],
+        names: Sequence[str] | None,
+        places: Sequence[FieldPlace],
+        place: FieldPlace,
+        *,
+        is_whole: bool = True,  # noqa: ARG002
+        is_list: bool = True,  # noqa: ARG002
+    ) -> list[Any]:
         if names is not None or not values:
             return values
         self._check_numbers(values, place)
-        if places[0].settled().hits:
+        if places[0].outside_list().hits:
             return [None] * len(values)
         hidden = {index for index in self._numbers if place.field(str(index)).hits}
         return [None if index in hidden else value for index, value in enumerate(values)]
 
-    def array(self, values: Any, place: Place) -> Any:
+    def array(self, values: Any, place: FieldPlace) -> Any:
         self._check_numbers(values, place)
         is_float = values.dtype.kind == "f" and values.ndim > 0
         if not place.is_named and not is_float:
@@ -116,17 +121,22 @@ class _Hidden(Leaves):
         return copy
 
     def columns(
-        self, columns: list[Numbers], names: Sequence[str], place: Place, *, is_whole: bool  # noqa: ARG002
-    ) -> list[Numbers]:  # fmt: skip
+        self,
+        columns: list[NumberColumn],
+        names: Sequence[str],  # noqa: ARG002
+        place: FieldPlace,  # noqa: ARG002
+        *,
+        is_whole: bool,  # noqa: ARG002
+    ) -> list[NumberColumn]:
         return columns
 
-    def _check_numbers(self, output: Any, place: Place) -> None:
+    def _check_numbers(self, output: Any, place: FieldPlace) -> None:
         if not place.is_named and len(self._numbers) != len(self.paths.texts):
             self.refuse(output, "whose columns have no names")
 
 
 @lru_cache(maxsize=256)
 def numbers_in(fields: Collection[str]) -> tuple[int, ...]:
-    """Return those fields that are the numbers of columns, at the end of a path too."""
+    """Return the column numbers among some fields, also at the end of a path."""
     ends = {field.rpartition(".")[2] for field in fields}
     return tuple(sorted(int(end) for end in ends if INDEX.fullmatch(end)))

@@ -1,8 +1,8 @@
-"""The obligation `only`: only the named fields and columns of an output leave.
+"""The obligation `only`: only the named fields and columns of an output are returned.
 
-An allow-list: a field that a model begins to return stays behind until a policy names it.
-Fields of a mapping and columns of a table are left out; a declared field of a class stays, as
-None. It is met first, so that later obligations see nothing else.
+It is an allow-list: a field that a model adds later is not returned until a policy names it. Other
+fields of a mapping and columns of a table are removed; a declared field of a class becomes None. It
+runs first, so that later obligations read nothing else.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from guardrail._ports import ObligationContext
 from guardrail.obligations.output.mask import numbers_in
 from guardrail.obligations.output_walk import (
     DROPPED,
+    FieldPlace,
     Leaves,
-    Numbers,
+    NumberColumn,
     OutputFilter,
-    Place,
     copied,
     paths_of,
     walk,
@@ -28,12 +28,12 @@ from guardrail.values import Clause
 
 _LIMIT_NAME: Final = 64
 
-#: Lists of fields: a field leaves only if each list names it.
+#: Lists of fields: a field is returned only if each list names it.
 Demand = frozenset[frozenset[str]]
 
 
 class Only(OutputFilter):
-    """``@only("score, patient.age")``. What leaves must be allowed by every demand."""
+    """``@only("score, patient.age")``. A field is returned only if every demand names it."""
 
     __slots__ = ()
 
@@ -45,11 +45,11 @@ class Only(OutputFilter):
         return frozenset((frozenset(read_fields(clause, clause.argument)),))
 
     def merge(self, one: Demand, other: Demand) -> Demand:
-        """Return the lists of both sides: what leaves is in all of them."""
+        """Return the lists of both sides; a field must be in all of them."""
         return one | other
 
     def describe(self, demand: Demand) -> list[str] | list[list[str]]:
-        """Return the fields, sorted; a list of such lists where there are several."""
+        """Return the fields, sorted; a list of lists if there are several."""
         lists = sorted(sorted(fields) for fields in demand)
         return lists[0] if len(lists) == 1 else lists
 
@@ -58,22 +58,22 @@ class Only(OutputFilter):
         return frozenset[str]().union(*demand)
 
     def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
-        """Return of ``output`` the fields that every list names, with the records around them.
+        """Return the named fields of ``output``, with the records that contain them.
 
-        Raises `ObligationNotMet` (``output_blocked``) where nothing is left, where it is unclear
-        which of two fields is meant, and for what is not known.
+        A field must be in every list. Raises `ObligationNotMet` (``output_blocked``) if nothing is
+        left, if two fields match one name ambiguously, and for unknown types.
         """
         fields = tuple(sorted(self.fields(demand)))
         number = {field: index for index, field in enumerate(fields)}
         lists = tuple(frozenset(number[field] for field in each) for each in demand)
-        return walk(output, _Allowed(fields, lists))
+        return walk(output, _OnlyLeaves(fields, lists))
 
 
-class _Allowed(Leaves):
-    """What every list covers leaves; a name on the way there too."""
+class _OnlyLeaves(Leaves):
+    """Returns the fields that every list names, and the names on the path to them."""
 
     name = "only"
-    expected = "a record or a table with fields that may leave"
+    expected = "a record or a table with fields that may be returned"
     is_allow_list = True
 
     def __init__(self, fields: tuple[str, ...], lists: tuple[frozenset[int], ...]) -> None:
@@ -83,12 +83,12 @@ class _Allowed(Leaves):
         self._forms: set[tuple[int, bool]] = set()
         self._keeps_some = self._drops_some = False
 
-    def keeps(self, place: Place) -> bool:
+    def keeps(self, place: FieldPlace) -> bool:
         is_covered = all(not place.hits.isdisjoint(fields) for fields in self._lists)
         self._drops_some = self._drops_some or not is_covered
         return is_covered
 
-    def enters(self, name: str, place: Place, *, is_declared: bool) -> bool:
+    def enters(self, name: str, place: FieldPlace, *, is_declared: bool) -> bool:
         for number, is_flat in place.forms:
             self._forms.add((number, is_flat))
             if (number, not is_flat) in self._forms:
@@ -98,29 +98,35 @@ class _Allowed(Leaves):
             for fields in self._lists
         ):
             return True
-        # A bare name may stand below. The name of a field on the way leaves with it; one that
-        # is no plain name may be data, and must be named.
+        # A bare name can be at any depth. The name of a field on the path is returned with it; a
+        # name that is not a plain one may be data, and must be named.
         is_plain = name.isascii() and name.isidentifier() and len(name) <= _LIMIT_NAME
         self._drops_some = self._drops_some or not is_plain
         return is_plain
 
-    def leaf(self, value: Any, place: Place) -> Any:  # noqa: ARG002
+    def leaf(self, value: Any, place: FieldPlace) -> Any:  # noqa: ARG002
         self._keeps_some = True
         return value
 
     def row(
-        self, values: list[Any], names: Sequence[str] | None, places: Sequence[Place], place: Place,
-        *, is_whole: bool = True, is_list: bool = True,  # noqa: ARG002
-    ) -> list[Any]:  # fmt: skip
+        self,
+        values: list[Any],
+        names: Sequence[str] | None,
+        places: Sequence[FieldPlace],
+        place: FieldPlace,
+        *,
+        is_whole: bool = True,  # noqa: ARG002
+        is_list: bool = True,  # noqa: ARG002
+    ) -> list[Any]:
         if not values:
             return values
-        if names is not None or self.keeps(places[0].settled()):
+        if names is not None or self.keeps(places[0].outside_list()):
             self._keeps_some = True
             return values
         kept = self._kept(place, len(values))
         return [value if index in kept else DROPPED for index, value in enumerate(values)]
 
-    def array(self, values: Any, place: Place) -> Any:
+    def array(self, values: Any, place: FieldPlace) -> Any:
         if self.keeps(place):
             self._keeps_some = True
             return copied(values)
@@ -134,12 +140,17 @@ class _Allowed(Leaves):
         return copy
 
     def columns(
-        self, columns: list[Numbers], names: Sequence[str], place: Place, *, is_whole: bool  # noqa: ARG002
-    ) -> list[Numbers]:  # fmt: skip
+        self,
+        columns: list[NumberColumn],
+        names: Sequence[str],  # noqa: ARG002
+        place: FieldPlace,  # noqa: ARG002
+        *,
+        is_whole: bool,  # noqa: ARG002
+    ) -> list[NumberColumn]:
         self._keeps_some = self._keeps_some or bool(columns)
         return columns
 
-    def _kept(self, place: Place, count: int) -> list[int]:
+    def _kept(self, place: FieldPlace, count: int) -> list[int]:
         kept = [
             index for index in self._numbers
             if index < count and self.keeps(place.field(str(index)))
@@ -149,4 +160,4 @@ class _Allowed(Leaves):
 
     def finish(self, output: Any, result: Any) -> None:
         if result is DROPPED or (self._drops_some and not self._keeps_some):
-            self.refuse(output, "with nothing that may leave")
+            self.refuse(output, "with nothing that may be returned")

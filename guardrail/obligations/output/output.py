@@ -1,11 +1,12 @@
-"""The obligation `output`: what the model returns must meet the specs that are named.
+"""The obligation `output`: the model's output must meet the named output specs.
 
-An output meets its specs or does not leave. What it carries beside its data (attributes of a
-table, the memory below an array) is in no spec and stays behind. Met before all that changes
-values, so that specs describe what models return and not what policies leave of it; `only`
-alone comes before. A stream is checked as it passes, as one text.
+An output that does not meet its specs is not returned. Content that no spec describes (attributes
+of a table, the memory of an array's base) is removed. It runs before the obligations that change
+values, so that specs describe the model's output; only `only` runs earlier. A stream is checked as
+it passes, as one text.
 
-`unfit` and `unfit_for` say at decoration which demands can never be met.
+`impossible_by_specs` and `impossible_by_return_type` report at decoration which demands can never
+be met.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from guardrail.obligations.input.text import TextSpec
 from guardrail.obligations.output.spec import OutputSpec
 from guardrail.obligations.output_walk import Leaves, OutputFilter, paths_of, walk
 from guardrail.obligations.output_walk.declared_fields import (
-    Possible,
+    PossibleFields,
     parts_of_hint,
     parts_of_spec,
     possible,
@@ -30,22 +31,23 @@ from guardrail.obligations.output_walk.declared_fields import (
 )
 from guardrail.values import Clause, Path, View
 
-#: What paths in errors begin with.
+#: The start of paths in errors.
 _OUTPUT: Final = "output"
-#: The advice of input specs, which is none for an output.
+#: The advice in errors of input specs, which does not apply to an output.
 _INPUT_ADVICE: Final = re.compile(r" Correct the input and call again\.$")
 #: A column by its number.
 _NUMBER: Final = re.compile("[0-9]+")
-#: How far the numbers of a row may sum up to other than 1, in steps of their type each.
+#: How far the sum of a row's numbers may differ from 1, in units of their precision.
 _STEPS: Final = 8
 
 
 class Output:
-    """``@output("scores")``; several conditions join their specs, and all must be met.
+    """``@output("scores")``; with several conditions, all of their specs must be met.
 
     Arguments:
         specs: the output specs of the bundle, by name.
-        take_view: looks at an output within the bundle's bounds, or raises `ObligationNotMet`.
+        take_view: makes a view of an output within the bundle's bounds, or raises
+            `ObligationNotMet`.
     """
 
     __slots__ = ("_specs", "_take_view")
@@ -62,7 +64,7 @@ class Output:
         self._take_view = take_view
 
     def parse(self, clause: Clause) -> frozenset[str]:
-        """Return the spec's name; raise `ConfigurationError` where the bundle has no such."""
+        """Return the spec's name as a set; raise `ConfigurationError` if there is no such spec."""
         if clause.argument not in self._specs:
             known = ", ".join(sorted(self._specs)) or "none"
             raise ConfigurationError.at(
@@ -72,7 +74,7 @@ class Output:
         return frozenset((clause.argument,))
 
     def reads(self, demand: frozenset[str]) -> tuple[Path, ...]:  # noqa: ARG002
-        """Return no path: a spec reads the output alone."""
+        """Return no path: a spec reads only the output."""
         return ()
 
     def merge(self, one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
@@ -80,20 +82,20 @@ class Output:
         return one | other
 
     def describe(self, demand: frozenset[str]) -> str | list[str]:
-        """Return the spec's name, or a sorted list where there are several."""
+        """Return the spec's name, or a sorted list of several."""
         names = sorted(demand)
         return names[0] if len(names) == 1 else names
 
     def specs(self, demand: frozenset[str]) -> tuple[OutputSpec, ...]:
-        """Return the specs demanded, in the order of their names."""
+        """Return the demanded specs, in the order of their names."""
         return tuple(self._specs[name] for name in sorted(demand))
 
     def kinds(self, demand: frozenset[str]) -> dict[str, str]:
-        """Return the kind of output that each spec demanded describes, where it says one."""
+        """Return the kind of output that each demanded spec describes, if it states one."""
         return {name: self._specs[name].kind for name in demand if self._specs[name].kind}
 
     def admit(self, demand: frozenset[str], context: ObligationContext) -> BlockingStep | None:  # noqa: ARG002
-        """Do nothing: the output is not there yet."""
+        """Do nothing: there is no output yet."""
         return None
 
     def release(self, demand: frozenset[str], output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
@@ -103,23 +105,23 @@ class Output:
         """
         refusal: ObligationNotMet | None = None
         if type(output) is not str:
-            try:  # what is checked is what leaves: the model can change its own
-                output = walk(output, _Checked(paths_of(())))
+            try:  # check the copy that is returned: the model can change its own object
+                output = walk(output, _OutputLeaves(paths_of(())))
             except ObligationNotMet as unmet:
                 refusal = unmet
         for name in sorted(demand):
             self._check(self._specs[name], output)
-        if refusal is not None:  # it met the specs, which say more of what does not
+        if refusal is not None:  # it met the specs, whose errors are more precise
             raise refusal
         return output
 
     def carrier(self, demand: frozenset[str]) -> Carrier | None:
-        """Return where the items of a stream have their text; ``None``: they are texts."""
+        """Return the carrier of the text in a stream's items; ``None`` if they are texts."""
         chunks = [self._specs[name].chunk for name in sorted(demand)]
         return next((chunk for chunk in chunks if chunk is not None), None)
 
     def stream(self, demand: frozenset[str], context: ObligationContext) -> TextFilter | None:  # noqa: ARG002
-        """Return what checks one call's text as it passes."""
+        """Return a filter that checks one call's text as it passes."""
         specs = [self._specs[name] for name in sorted(demand)]
         texts: list[TextSpec] = []
         for spec in specs:
@@ -148,8 +150,8 @@ class Output:
         raise refusal
 
 
-class _Checked(Leaves):
-    """What meets its specs leaves, and nothing that hangs on it."""
+class _OutputLeaves(Leaves):
+    """Returns an output that meets its specs, without attached data."""
 
     needs_names = False
 
@@ -164,7 +166,7 @@ class _TextCheck:
         self._chars = 0
 
     def feed(self, text: str) -> str:
-        """Return the piece, where the text so far meets the specs."""
+        """Return the piece if the text so far meets the specs."""
         self._chars += len(text)
         for spec in self._specs:
             most = spec.max_chars
@@ -180,7 +182,7 @@ class _TextCheck:
         return text
 
     def close(self) -> str:
-        """Return nothing: nothing is held back. The whole must be long enough."""
+        """Check that the whole text is long enough; return an empty text."""
         for spec in self._specs:
             if self._chars < spec.min_chars:
                 message = f"expected at least {spec.min_chars} characters; got fewer"
@@ -189,7 +191,7 @@ class _TextCheck:
 
 
 def check_probabilities(view: View) -> None:
-    """Raise `ObligationNotMet` unless each row of a tensor holds numbers of 0 to 1 with sum 1."""
+    """Raise `ObligationNotMet` unless each row of a tensor has numbers from 0 to 1 with sum 1."""
     import numpy as np
 
     rows = np.asarray(view.buffer)
@@ -204,7 +206,7 @@ def check_probabilities(view: View) -> None:
         first = np.argwhere(np.atleast_1d(is_bad))[0].tolist()
         path = f"{view.name}{first}" if rows.ndim > 1 else view.name
         message = (
-            f"{path}: expected probabilities, from 0 to 1 and summing up to 1; got others, in "
+            f"{path}: expected probabilities from 0 to 1 with sum 1; got other numbers in "
             f"{int(is_bad.sum())} rows"
         )
         raise ObligationNotMet(message, path=path)
@@ -221,16 +223,16 @@ def _misfit(name: str, message: str, path: str) -> ObligationNotMet:
     )
 
 
-#: What the policies of one action can demand: policy, obligation and demand.
+#: The demands that the policies of one action can make: policy, obligation and demand.
 Demands: TypeAlias = Iterable[tuple[str, str, Any]]
 
 
-def unfit(demands: Demands, types: Mapping[str, ObligationType]) -> str:
-    """Say which demand can't be met on the output that another one declares; ``""`` for none.
+def impossible_by_specs(demands: Demands, types: Mapping[str, ObligationType]) -> str:
+    """Return which demand can't be met on the output that another one declares; ``""`` for none.
 
     Arguments:
-        demands: what the policies of one action can demand.
-        types: the obligations by name. One that has ``outputs`` can be met on these kinds only.
+        demands: the demands that the policies of one action can make.
+        types: the obligations by name. One with ``outputs`` can be met only on these kinds.
     """
     demands = list(demands)
     specs = _specs(demands, types)
@@ -246,7 +248,7 @@ def unfit(demands: Demands, types: Mapping[str, ObligationType]) -> str:
             if name == "label_only" and spec.is_one_score_a_row:
                 return (
                     f"@label_only of {policy} can never be met: outputs/{spec.name}.yaml says "
-                    f"that the output is one number a row, which has no classes. {advice}"
+                    f"that the output is one number per row, which has no classes. {advice}"
                 )
         complaint = _impossible(
             types[name], demand, lambda fields: _possible_by_specs(specs, fields)
@@ -257,8 +259,10 @@ def unfit(demands: Demands, types: Mapping[str, ObligationType]) -> str:
     return ""
 
 
-def unfit_for(function: Any, demands: Demands, types: Mapping[str, ObligationType]) -> str:
-    """Say which demand no output of a function's return type can meet; ``""`` for none."""
+def impossible_by_return_type(
+    function: Any, demands: Demands, types: Mapping[str, ObligationType]
+) -> str:
+    """Return which demand no output of a function's return type can meet; ``""`` for none."""
     declared = returned_by(function)
     for policy, name, demand in demands:
         complaint = _impossible(
@@ -272,8 +276,10 @@ def unfit_for(function: Any, demands: Demands, types: Mapping[str, ObligationTyp
     return ""
 
 
-def undescribed(demands: Demands, types: Mapping[str, ObligationType]) -> Iterator[Undescribed]:
-    """Yield the fields of demands that no output has that meets the output specs of an action."""
+def undeclared_fields(
+    demands: Demands, types: Mapping[str, ObligationType]
+) -> Iterator[UndeclaredFields]:
+    """Yield the fields of demands that no output has which meets the output specs of an action."""
     demands = list(demands)
     specs = _specs(demands, types)
     for policy, name, demand in demands if specs else ():
@@ -282,11 +288,11 @@ def undescribed(demands: Demands, types: Mapping[str, ObligationType]) -> Iterat
         if not found.is_open:
             missing = tuple(sorted(set(fields) - found.fields))
             if missing:
-                yield Undescribed(policy, name, missing, tuple(spec.name for spec in specs))
+                yield UndeclaredFields(policy, name, missing, tuple(spec.name for spec in specs))
 
 
-class Undescribed(NamedTuple):
-    """Fields that a policy names and no output can have, and the specs that show it."""
+class UndeclaredFields(NamedTuple):
+    """Fields that a policy names and no output can have, and the specs that exclude them."""
 
     policy: str
     obligation: str
@@ -305,14 +311,14 @@ def _specs(demands: Demands, types: Mapping[str, ObligationType]) -> list[Output
 
 
 def _fields(kind: ObligationType, demand: Any) -> tuple[str, ...]:
-    """Return the fields that a demand names; columns by number are in every row."""
+    """Return the fields that a demand names, without numbers of columns, which every row has."""
     fields = kind.fields(demand) if isinstance(kind, OutputFilter) else ()
     return tuple(sorted(f for f in fields if not _NUMBER.fullmatch(f.rpartition(".")[2])))
 
 
-def _possible_by_specs(specs: Sequence[OutputSpec], fields: Iterable[str]) -> Possible:
+def _possible_by_specs(specs: Sequence[OutputSpec], fields: Iterable[str]) -> PossibleFields:
     found = [possible(spec.described, fields, parts_of_spec) for spec in specs]
-    return Possible(
+    return PossibleFields(
         frozenset[str]().union(*[each.fields for each in found]),
         any(each.has_numbers for each in found),
         any(each.is_open for each in found) or not found,
@@ -320,9 +326,9 @@ def _possible_by_specs(specs: Sequence[OutputSpec], fields: Iterable[str]) -> Po
 
 
 def _impossible(
-    kind: ObligationType, demand: Any, find: Callable[[Sequence[str]], Possible]
+    kind: ObligationType, demand: Any, find: Callable[[Sequence[str]], PossibleFields]
 ) -> str:
-    """Say what a demand names, or needs, that no output can have; ``""`` for nothing."""
+    """Return what a demand names or needs that no output can have; ``""`` for nothing."""
     fields = _fields(kind, demand)
     if not fields or not (isinstance(kind, OutputFilter) and kind.is_narrow(demand)):
         return ""
@@ -330,7 +336,7 @@ def _impossible(
     missing = [field for field in fields if field not in found.fields]
     if found.is_open:
         return ""
-    # Of a mask each field counts: one that is misspelt hides nothing.
+    # For a mask, every field must be possible: a misspelt one masks nothing.
     if missing and (kind.name == "mask" or len(missing) == len(fields)):
         return f"there is no field {', '.join(missing)} in any output"
     if not found.has_numbers and kind.name in ("round", "top_k"):

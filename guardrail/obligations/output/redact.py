@@ -1,12 +1,12 @@
-"""The obligation `redact`: personal data, secrets and tricks are cut out of what leaves.
+"""The obligation `redact`: personal data, secrets and injected text are cut out of an output.
 
-`guardrail.detectors` defines the kinds and finds them. A name (a key, a column's,
-an index's) can't be cut: an output with a finding in one is refused, and so is one in which a
-text could hide. Numbers pass: a number is no text, whatever its digits are. Comes last but for
-`sign`, so that nothing after it brings a text back.
+`guardrail.detectors` defines the kinds and finds them. A name (a key, or the name of a column or an
+index) can't be cut: an output with a finding in a name is blocked, and so is an output of a type
+that could hide a text. Numbers pass, since a number is not a text, whatever its digits are. It runs
+last, before `sign` only, so that no later step adds text again.
 
-Streams are filtered as they pass: a piece leaves when nothing that may follow could make it
-part of a match.
+Streams are filtered as they pass: a piece is returned when no later text can make it part of a
+match.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from guardrail.detectors import (
     expand,
 )
 from guardrail.errors import ConfigurationError
-from guardrail.obligations.output_walk import Leaves, OutputFilter, Place, paths_of, walk
+from guardrail.obligations.output_walk import FieldPlace, Leaves, OutputFilter, paths_of, walk
 from guardrail.obligations.output_walk.demands import read_fields
 from guardrail.values import Clause, RecordAnnotations
 
-#: What becomes of a match, from what tells least to what tells most.
+#: The replacements of a match, from the strictest to the most informative.
 STYLES: Final = ("block", "drop", "label", "hash")
 
 _STRICT_STYLE: Final = re.compile(r"(?<= as )(?:block|drop|label)\b")
 _LOOSER_STYLE: Final[Mapping[str, str]] = dict(itertools.pairwise(STYLES))
-#: A kind, or one with the countries whose national forms it takes: ``phone(ES, PL)``.
+#: A kind, also with the countries whose national forms it includes: ``phone(ES, PL)``.
 _KIND: Final = re.compile(r"[a-z0-9_]+(?:\([A-Z]{2}(?:, [A-Z]{2})*\))?")
 _CLAUSE: Final = re.compile(
     r"(?P<kinds>KIND(?:, KIND)*)(?: as (?P<style>[a-z]+))?(?: on (?P<columns>.+))?".replace(
@@ -51,26 +51,26 @@ _CLAUSE: Final = re.compile(
 )
 
 
-class Rule(NamedTuple):
-    """One kind, at one field path and below (``""``: everywhere), and what becomes of it."""
+class RedactRule(NamedTuple):
+    """One kind, the field path at or below which it is cut (``""``: everywhere), and its style."""
 
     kind: str
     column: str
     style: str
 
 
-Demand = tuple[Rule, ...]
+Demand = tuple[RedactRule, ...]
 
 
 class Redact(OutputFilter):
     """``@redact("email, phone as label; secrets as block on reply")``.
 
-    Demands unite: each kind is cut wherever either side cuts it, in the way that tells less.
+    Demands are united: a kind is cut wherever either side cuts it, in the stricter style.
 
     Arguments:
-        key: what marks of the style ``hash`` are made with; a fresh one where it is left out,
-            so that marks can be compared within one process only.
-        limit: how many places of one text are looked at closely; one with more is blocked.
+        key: the key of marks in the style ``hash``; by default a random one, with which marks can
+            be compared only within one process.
+        limit: how many findings and possible findings a text may have; a text with more is blocked.
         own: the bundle's own kinds.
     """
 
@@ -91,7 +91,7 @@ class Redact(OutputFilter):
         self._own = tuple(own)
         self._models = frozenset(kind.name for kind in own if isinstance(kind, ModelKind))
         self._key = key if key is not None else os.urandom(32)
-        self._ready: dict[tuple[Demand, frozenset[str]], tuple[_Stage, ...]] = {}
+        self._ready: dict[tuple[Demand, frozenset[str]], tuple[_StyleRedactor, ...]] = {}
         self._declared: dict[Demand, set[tuple[str, frozenset[str]]]] = {}
 
     def parse(self, clause: Clause) -> Demand:
@@ -99,7 +99,7 @@ class Redact(OutputFilter):
         rules: Demand = ()
         for text in clause.argument.split("; "):
             rules = self.merge(rules, _rules(clause, text, self._own))
-        for column in {rule.column for rule in rules}:  # made at load, so that no call has to
+        for column in {rule.column for rule in rules}:  # made at load, not on a call
             self._stages(rules, frozenset((column,)) if column else _NOWHERE)
         return rules
 
@@ -111,12 +111,12 @@ class Redact(OutputFilter):
             yield ArgumentChange(what, found.start(), found.end(), looser)
 
     def merge(self, one: Demand, other: Demand) -> Demand:
-        """Return the rules of both sides; of two for one kind and column, what tells less."""
+        """Return the rules of both sides; of two for one kind and column, the stricter."""
         styles: dict[tuple[str, str], str] = {}
         for rule in (*one, *other):
             place = (rule.kind, rule.column)
             styles[place] = _stricter(styles.get(place, rule.style), rule.style)
-        return tuple(sorted(Rule(*place, style) for place, style in styles.items()))
+        return tuple(sorted(RedactRule(*place, style) for place, style in styles.items()))
 
     def describe(self, demand: Demand) -> list[str]:
         """Return one clause for each rule, sorted."""
@@ -130,30 +130,35 @@ class Redact(OutputFilter):
         return {rule.column for rule in demand if rule.column}
 
     def is_narrow(self, demand: Demand) -> bool:
-        """Return whether a demand asks for nothing outside the fields that it names."""
+        """Return whether a demand concerns only the fields that it names."""
         return all(rule.column for rule in demand)
 
-    def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:
-        """Return a copy of ``output`` without what the demand names.
+    def release_blocks(self, demand: Demand) -> bool:
+        """Return whether a demand names a kind with its own code, such as a model."""
+        return not self._models.isdisjoint([rule.kind for rule in demand])
 
-        Takes texts, numbers, records (mappings, dataclasses, named tuples, models of pydantic's),
-        lists and tuples of these, numeric arrays and arrays of fixed strings, and tables and series
-        of pandas, polars and pyarrow. Raises `ObligationNotMet` (``output_blocked``) for anything
-        else, where a name would have to be cut, and where a kind is found that is to be blocked.
+    def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:
+        """Return a copy of ``output`` without the kinds that the demand names.
+
+        Accepts texts, numbers, records (mappings, dataclasses, named tuples, pydantic models),
+        lists and tuples of these, numeric arrays and arrays of fixed-width strings, and tables and
+        series of pandas, polars and pyarrow. Raises `ObligationNotMet` (``output_blocked``) for
+        anything else, if a name would have to be cut, and if a kind with the style ``block`` is
+        found.
         """
         if type(output) is str:
             return self.cut(demand, _NOWHERE, output, context.notes)
-        if not self._models.intersection(rule.kind for rule in demand):
-            return walk(output, _Cuts(self, demand, context.notes))
-        known = KnownFindings()  # a model reads all texts in batches, before the first one is cut
-        walk(output, _Cuts(self, demand, None, known))
+        if not self.release_blocks(demand):
+            return walk(output, _RedactLeaves(self, demand, context.notes))
+        known = KnownFindings()  # a model reads all texts in batches before the first one is cut
+        walk(output, _RedactLeaves(self, demand, None, known))
         known.search(self._limit)
-        return walk(output, _Cuts(self, demand, context.notes, known))
+        return walk(output, _RedactLeaves(self, demand, context.notes, known))
 
     def stream(self, demand: Demand, context: ObligationContext) -> TextFilter | None:
-        """Return a filter for one call's text. Columns play no part: a stream is one text.
+        """Return a filter for one call's text. Columns do not matter, since a stream is one text.
 
-        Raises `ObligationNotMet` (``output_blocked``) where a kind needs the whole text.
+        Raises `ObligationNotMet` (``output_blocked``) if a kind needs the whole text.
         """
         everywhere = self.merge((), tuple(rule._replace(column="") for rule in demand))
         stages = self._stages(everywhere, _NOWHERE)
@@ -166,7 +171,7 @@ class Redact(OutputFilter):
                 code="output_blocked",
             )
         streams = [stage.stream() for stage in stages]
-        return _Filter(streams, context.notes) if streams else None
+        return _ChainedFilters(streams, context.notes) if streams else None
 
     def cut(
         self,
@@ -176,7 +181,7 @@ class Redact(OutputFilter):
         notes: RecordAnnotations | None,
         known: KnownFindings | None = None,
     ) -> str:
-        """Return a text that stands in the fields ``named``, without what the demand names."""
+        """Return a text inside the fields ``named``, without the kinds that the demand names."""
         try:
             for stage in self._stages(demand, named):
                 text = stage.cut(text, notes, known)
@@ -187,7 +192,7 @@ class Redact(OutputFilter):
         raise _too_many(reason, cure)
 
     def declared(self, demand: Demand) -> set[tuple[str, frozenset[str]]]:
-        """Return the names of classes and their fields in which a demand finds nothing."""
+        """Return the cache of class and field names in which a demand finds nothing."""
         known = self._declared.get(demand)
         if known is None or len(known) >= _LIMIT_DECLARED:
             if len(self._declared) >= _LIMIT_READY:
@@ -195,8 +200,8 @@ class Redact(OutputFilter):
             known = self._declared[demand] = set()
         return known
 
-    def _stages(self, demand: Demand, named: frozenset[str]) -> tuple[_Stage, ...]:
-        """Return what is done to the texts in some fields: found once per demand and fields."""
+    def _stages(self, demand: Demand, named: frozenset[str]) -> tuple[_StyleRedactor, ...]:
+        """Return the redactors for texts in some fields, cached by demand and fields."""
         stages = self._ready.get((demand, named))
         if stages is None:
             styles: dict[str, str] = {}
@@ -208,7 +213,7 @@ class Redact(OutputFilter):
                 for style in STYLES
             }
             stages = tuple(
-                _Stage(kinds, style, self._key, self._limit, self._own)
+                _StyleRedactor(kinds, style, self._key, self._limit, self._own)
                 for style, kinds in by_style.items()
                 if kinds
             )
@@ -218,16 +223,16 @@ class Redact(OutputFilter):
         return stages
 
 
-#: The fields around a text that stands in none.
+#: The fields of a text that is in none.
 _NOWHERE: Final[frozenset[str]] = frozenset()
-#: Demands and columns of which it is remembered what they come to.
+#: How many demands and columns are cached with their redactors.
 _LIMIT_READY: Final = 512
-#: Names of classes and fields that are remembered for one demand.
+#: How many names of classes and fields are cached for one demand.
 _LIMIT_DECLARED: Final = 2048
 
 
-class _Cuts(Leaves):
-    """Texts are cut, names are looked at, numbers pass."""
+class _RedactLeaves(Leaves):
+    """Cuts texts, checks names, and returns numbers unchanged."""
 
     name = "redact"
     expected = "text, records, lists or tables of texts and numbers"
@@ -251,11 +256,11 @@ class _Cuts(Leaves):
         is_collecting = known is not None and known.is_collecting
         self._declared = set() if is_collecting else redact.declared(demand)
 
-    def _named(self, place: Place) -> frozenset[str]:
+    def _named(self, place: FieldPlace) -> frozenset[str]:
         texts = self.paths.texts
         return frozenset([texts[hit] for hit in place.hits]) if place.hits else _NOWHERE
 
-    def label(self, text: str, place: Place, *, is_declared: bool = False) -> None:
+    def label(self, text: str, place: FieldPlace, *, is_declared: bool = False) -> None:
         named = self._named(place)
         known = self._declared if is_declared else self._labels
         if (text, named) not in known:
@@ -263,7 +268,7 @@ class _Cuts(Leaves):
                 self.refuse(text, "with a finding in a name")
             known.add((text, named))
 
-    def leaf(self, value: Any, place: Place) -> Any:
+    def leaf(self, value: Any, place: FieldPlace) -> Any:
         if type(value) is str:
             return self._redact.cut(
                 self._demand, self._named(place), value, self._notes, self._known
@@ -273,14 +278,20 @@ class _Cuts(Leaves):
         return value
 
     def row(
-        self, values: list[Any], names: Sequence[str] | None, places: Sequence[Place], place: Place,  # noqa: ARG002
-        *, is_whole: bool = True, is_list: bool = True,  # noqa: ARG002
-    ) -> list[Any]:  # fmt: skip
+        self,
+        values: list[Any],
+        names: Sequence[str] | None,  # noqa: ARG002
+        places: Sequence[FieldPlace],  # noqa: ARG002
+        place: FieldPlace,  # noqa: ARG002
+        *,
+        is_whole: bool = True,  # noqa: ARG002
+        is_list: bool = True,  # noqa: ARG002
+    ) -> list[Any]:
         return values
 
 
-class _Stage:
-    """The kinds of one style, ready to be cut."""
+class _StyleRedactor:
+    """The redactor for the kinds of one style."""
 
     __slots__ = ("_kinds", "_redactor", "_scanner")
 
@@ -299,13 +310,13 @@ class _Stage:
 
     @property
     def whole_text_kinds(self) -> tuple[str, ...]:
-        """The kinds that need a whole text."""
+        """The kinds that can be found only in whole texts."""
         return self._redactor.whole_text_kinds
 
     def cut(
         self, text: str, notes: RecordAnnotations | None, known: KnownFindings | None = None
     ) -> str:
-        """Return the text without these kinds, or raise where one is found that blocks."""
+        """Return the text without these kinds; raise if one is found and the style is ``block``."""
         if self._scanner is None:
             text, cuts = self._redactor.cut(text, known)
             _note(notes, cuts)
@@ -318,11 +329,11 @@ class _Stage:
     def stream(self) -> TextFilter:
         """Return a filter of one stream."""
         stream = StreamRedactor(self._redactor)
-        return stream if self._scanner is None else _Blocking(stream, self._kinds)
+        return stream if self._scanner is None else _BlockingStream(stream, self._kinds)
 
 
-class _Blocking:
-    """A stream in which nothing may be cut: it ends where something would be."""
+class _BlockingStream:
+    """A stream that raises at the first finding, for the style ``block``."""
 
     __slots__ = ("_kinds", "_stream")
 
@@ -338,7 +349,7 @@ class _Blocking:
 
     @property
     def kinds(self) -> dict[str, int]:
-        return {}  # nothing is cut here
+        return {}  # nothing is cut
 
     def _checked(self, text: str) -> str:
         if self._stream.cuts:
@@ -346,8 +357,8 @@ class _Blocking:
         return text
 
 
-class _Filter:
-    """Several filters of one text, one behind the other."""
+class _ChainedFilters:
+    """Several filters of one text, applied in order."""
 
     __slots__ = ("_notes", "_stages")
 
@@ -381,7 +392,7 @@ class _Filter:
 
 
 def _note(notes: RecordAnnotations | None, cuts: Mapping[str, int]) -> None:
-    """Have the record say how much was cut."""
+    """Add the number of cuts to the record."""
     if notes is not None:
         for kind, count in cuts.items():
             notes.count(f"redact/{kind}", count)
@@ -389,8 +400,8 @@ def _note(notes: RecordAnnotations | None, cuts: Mapping[str, int]) -> None:
 
 def _blocking(kinds: Any) -> ObligationNotMet:
     return ObligationNotMet(
-        f"@redact: the output holds {' or '.join(sorted(kinds))}, which may not leave. Keep it "
-        "out of what the model returns.",
+        f"@redact: the output holds {' or '.join(sorted(kinds))}, which may not be returned. "
+        "Remove it in the model.",
         code="output_blocked",
     )
 
@@ -419,7 +430,7 @@ def _rules(clause: Clause, text: str, own: Sequence[Detector | ModelKind]) -> De
     except ValueError as error:
         complaint = str(error)
     else:
-        return tuple(Rule(kind, column, style) for kind in kinds for column in columns)
+        return tuple(RedactRule(kind, column, style) for kind in kinds for column in columns)
     raise _fault(clause, complaint.rstrip("."))
 
 

@@ -1,12 +1,9 @@
-"""The obligation `round`: numbers leave with so many digits after the point, half-even.
+"""The obligation `round`: numbers are returned with a fixed number of decimal places, half-even.
 
-For every float that is Python's ``round(x, digits)``, correctly rounded from the exact binary
-value, and an array gives to the bit what its elements give (``numpy.round`` does not: it scales
-first, so that 2.675 becomes 2.68, and in float16 five digits become NaN). Comes after `top_k`
-in release: what that has cut (None, NaN) passes; infinities pass too, they are not rounding's
-business.
-
-Compiled as it stands, with ``rounding.pxd`` beside it; the file is its own plain-Python twin.
+For every float the result is Python's ``round(x, digits)``, correctly rounded from the exact binary
+value, and the elements of an array have exactly the same result (``numpy.round`` does not: it
+scales first, so that 2.675 becomes 2.68, and in float16 five digits become NaN). It runs after
+`top_k`: entries that `top_k` has cut (None, NaN) pass, and so do infinities.
 """
 
 from __future__ import annotations
@@ -20,10 +17,10 @@ from guardrail._core import round_floats
 from guardrail._hooks import Stage
 from guardrail._ports import ObligationContext
 from guardrail.obligations.output_walk import (
+    FieldPlace,
     Leaves,
     NumberFilter,
     NumberRule,
-    Place,
     copied,
     is_number,
     numpy_kind,
@@ -33,14 +30,14 @@ from guardrail.obligations.output_walk import (
 from guardrail.obligations.output_walk.demands import Demand
 from guardrail.values import Clause
 
-#: A double has no more decimal digits than this to lose.
+#: The most decimal digits: a double has no more.
 LIMIT_DIGITS: Final = 15
 
-#: What is imported in this process: a look at it imports nothing.
+#: The imported modules of this process; reading them imports nothing.
 _MODULES: Final = sys.modules
 
 _EXPECTED: Final = "a number, rows of numbers, a mapping of names to numbers, or an array of them"
-#: A text that is longer is no number that anybody returns as text.
+#: The longest text that is read as a number.
 _LIMIT_NUMERAL: Final = 1000
 
 
@@ -57,7 +54,7 @@ class Round(NumberFilter):
         return self.read(clause, least=0, most=LIMIT_DIGITS, what="DIGITS")
 
     def merge(self, one: Demand, other: Demand) -> Demand:
-        """Return the rules of both sides, field by field; for one field, the coarser."""
+        """Return the rules of both sides; for one field, the coarser."""
         if isinstance(one, int) and isinstance(other, int):
             return min(one, other)
         digits: dict[str, int] = {}
@@ -76,37 +73,37 @@ class Round(NumberFilter):
         return self.made_of(rules)
 
     def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
-        """Return ``output`` rounded to ``demand`` digits, of the same shape and dtype.
+        """Return ``output`` rounded to ``demand`` digits, with the same shape and dtype.
 
-        Finds numbers at every depth: ints and floats (Python's or numpy's), float16 to float64
+        Numbers are found at every depth: ints and floats (Python's or numpy's), float16 to float64
         arrays of any shape, lists and tuples of numbers in up to two levels, records, tables and
-        series. With fields, the numbers in them alone. Integers, and arrays of them, are round
-        already. None stays None, and what is no number leaves as it is beside numbers. Raises
-        `ObligationNotMet` (``output_blocked``) where there is no number to round, and for a number
-        that can't be rounded: in a text, of another type, beside other entries of a list.
+        series; with fields, only the numbers in them. Integers, and arrays of them, are unchanged.
+        None stays None, and other values beside numbers are unchanged. Raises `ObligationNotMet`
+        (``output_blocked``) if there is no number, and for a number that can't be rounded: in a
+        text, of another type, or beside other entries of a list.
         """
         if type(demand) is int:
             if type(output) is float:
                 return round(output, demand)
             if type(output) is int:
                 return output
-            if _is_array(output):  # most outputs: what its dtype is, is asked for once
+            if _is_array(output):  # the usual case: the dtype is read once
                 dtype = output.dtype
                 if dtype.char in "df" and dtype.isnative and dtype.metadata is None:
                     rounded = output.copy()
                     round_floats(rounded, demand)
                     return rounded
-        return walk(output, _Rounding(self.rules(demand)))
+        return walk(output, _RoundLeaves(self.rules(demand)))
 
 
 def _is_array(output: Any) -> bool:
-    """Whether an output is a ``numpy.ndarray`` itself, of any type and shape."""
+    """Return whether an output is exactly a ``numpy.ndarray``, of any dtype and shape."""
     numpy: Any = _MODULES.get("numpy")
     return numpy is not None and type(output) is numpy.ndarray
 
 
-class _Rounding(Leaves):
-    """Numbers are rounded where a rule means them; all else leaves as it is."""
+class _RoundLeaves(Leaves):
+    """Rounds the numbers that a rule applies to, and returns everything else unchanged."""
 
     name = "round"
     expected = _EXPECTED
@@ -121,19 +118,19 @@ class _Rounding(Leaves):
         self._everywhere: int | None = min(everywhere) if everywhere else None
         self._finds_numbers = self._finds_others = False
 
-    def _digits(self, place: Place) -> int | None:
-        """Return to how many digits a number is rounded that stands here; ``None``: not at all."""
+    def _digits(self, place: FieldPlace) -> int | None:
+        """Return to how many digits a number at this place is rounded; ``None`` for no rounding."""
         digits = self._everywhere
         for hit in place.hits:
             number = self._by_path[hit]
             digits = number if digits is None or number < digits else digits
         return digits
 
-    def _is_exact(self, place: Place) -> bool:
-        """Whether the value at this place must be a number, and may be nothing else."""
+    def _is_exact(self, place: FieldPlace) -> bool:
+        """Return whether the value at this place must be a number."""
         return place.is_here or (self._everywhere is not None and not place.is_named)
 
-    def leaf(self, value: Any, place: Place) -> Any:
+    def leaf(self, value: Any, place: FieldPlace) -> Any:
         digits = self._digits(place)
         if digits is None:
             return value
@@ -150,13 +147,19 @@ class _Rounding(Leaves):
         return value
 
     def row(
-        self, values: list[Any], names: Sequence[str] | None, places: Sequence[Place], place: Place,  # noqa: ARG002
-        *, is_whole: bool = True, is_list: bool = True,  # noqa: ARG002
-    ) -> list[Any]:  # fmt: skip
+        self,
+        values: list[Any],
+        names: Sequence[str] | None,
+        places: Sequence[FieldPlace],
+        place: FieldPlace,  # noqa: ARG002
+        *,
+        is_whole: bool = True,  # noqa: ARG002
+        is_list: bool = True,  # noqa: ARG002
+    ) -> list[Any]:
         if not values:
             return values
         if names is None:
-            own = places[0].settled()
+            own = places[0].outside_list()
             digits = self._digits(own)
             if digits is None:
                 return values
@@ -171,11 +174,11 @@ class _Rounding(Leaves):
             results.append(value if digits is None else _rounded(value, digits))
         return results
 
-    def mixed(self, values: Any, place: Place) -> None:
-        if self._digits(place.settled()) is not None:
+    def mixed(self, values: Any, place: FieldPlace) -> None:
+        if self._digits(place.outside_list()) is not None:
             self.refuse(values, "of numbers beside other entries")
 
-    def array(self, values: Any, place: Place) -> Any:
+    def array(self, values: Any, place: FieldPlace) -> Any:
         digits = self._digits(place)
         if digits is None:
             return copied(values)
@@ -194,7 +197,7 @@ class _Rounding(Leaves):
 
 
 def is_finer(value: Any, digits: int) -> bool:
-    """Return whether a value is a text that is a number, with more digits than may leave."""
+    """Return whether a value is a number as text, with more digits than allowed."""
     if type(value) is not str or len(value) > _LIMIT_NUMERAL:
         return False
     try:
@@ -205,19 +208,20 @@ def is_finer(value: Any, digits: int) -> bool:
 
 
 def _rounded(entry: Any, digits: int) -> Any:
-    """Return an entry of a row as `round` has it; None and integers as they are."""
+    """Return the rounded entry of a row; None and integers are unchanged."""
     if type(entry) is float:
         return round(entry, digits)
     return _rounded_floats(entry, digits) if numpy_kind(entry) == "f" else entry
 
 
 def _rounded_floats(values: Any, digits: int) -> Any:
-    """Return a float of numpy's, or an array of them, rounded as Python rounds each element."""
+    """Return a numpy float, or an array of floats, with each element rounded as Python does."""
     if not _is_array(values):
         return type(values)(round(float(values), digits))
     import numpy as np
 
-    with np.errstate(all="ignore"):  # what the narrower type cannot hold, it could not before
+    # a value beyond the range of the narrower type was infinite before, too
+    with np.errstate(all="ignore"):
         rounded = values.astype(np.float64, order="C")
         round_floats(rounded, digits)
         return rounded.astype(np.dtype(values.dtype.str))

@@ -1,8 +1,8 @@
-"""Output specs: the files ``outputs/*.yaml`` of a bundle, read strictly and made ready.
+"""Output specs: the files ``outputs/*.yaml`` of a bundle.
 
-Owns what they have beside the keys of input specs: ``meaning``, ``classes`` and ``chunk``, the
-path of the text in the items of a stream. Refuses any of these where its kind of output can't
-have it. Read at load; at a call `guardrail.obligations.output.output` asks a spec to check a view.
+An output spec has the keys of an input spec, and ``meaning``, ``classes`` and ``chunk`` (the path
+of the text in the items of a stream). A key that does not apply to the kind of output is an error.
+Specs are read at load; on a call, `guardrail.obligations.output.output` checks a view against one.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from guardrail._type_names import a_type
 from guardrail.errors import ConfigurationError, Fault
 from guardrail.obligations.input.specs import Spec, read_spec
 
-#: What stands beside the keys of an input spec, and the kinds of output that can have it.
+#: The keys beside those of an input spec, and the kinds of output that can have them.
 OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "meaning": ("tensor",),
     "classes": ("tensor",),
     "chunk": ("text",),
 }
 _STEP: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)|\[([0-9]{1,4})\]|\.")
-#: Steps of a chunk's path.
+#: The steps of a chunk's path.
 _LIMIT_STEPS: Final = 16
 
 
 class OutputSection(Section):
-    """What an output spec has beside the keys of its kind.
+    """The keys of an output spec beside those of its kind.
 
     Attributes:
-        meaning: ``probability``: each row must be numbers of 0 to 1 that sum up to 1.
+        meaning: ``probability``: each row must be numbers from 0 to 1 with sum 1.
         classes: the names of the classes, in the order of the columns.
-        chunk: where the items of a stream have their text: ``choices[0].delta.content``.
+        chunk: the path of the text in the items of a stream: ``choices[0].delta.content``.
     """
 
     hints = (
@@ -59,7 +59,7 @@ class OutputSection(Section):
     @classmethod
     def _differ(cls, classes: list[str] | None) -> list[str] | None:
         if classes is not None and len(set(classes)) != len(classes):
-            raise ValueError("a class stands twice. Give each its own name")
+            raise ValueError("a class appears twice. Give each its own name")
         return classes
 
     @field_validator("chunk")
@@ -91,16 +91,16 @@ def _steps(path: str) -> tuple[str | int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class OutputSpec:
-    """What an output must be.
+    """The spec of an output.
 
     Attributes:
         name: the spec's name.
-        kind: the kind of output that it describes; ``""`` where it may describe several.
-        spec: what it must be, as of an input.
-        is_probability: whether each row must be numbers of 0 to 1 that sum up to 1.
+        kind: the kind of output that it describes; ``""`` if it can describe several.
+        spec: the input spec that the output must meet.
+        is_probability: whether each row must be numbers from 0 to 1 with sum 1.
         classes: the names of the classes; ``()`` for none.
-        chunk: the carrier of a stream's text, where items are more than their text.
-        described: the file, where it says which fields an output can have; else ``None``.
+        chunk: the carrier of a stream's text, if items are not only text.
+        described: the file, if it states which fields an output can have; else ``None``.
     """
 
     name: str
@@ -108,12 +108,12 @@ class OutputSpec:
     spec: Spec
     is_probability: bool = False
     classes: tuple[str, ...] = ()
-    chunk: Chunk | None = None
+    chunk: ChunkCarrier | None = None
     described: Mapping[str, Any] | None = None
 
     @property
     def is_one_score_a_row(self) -> bool:
-        """Whether the output is one number for each row: a tensor with one axis, no classes."""
+        """Whether the output is one number per row: a tensor with one axis and no classes."""
         shape = self.described.get("shape") if self.described is not None else None
         return (
             self.kind == "tensor" and isinstance(shape, list) and len(shape) == 1
@@ -121,11 +121,11 @@ class OutputSpec:
         )  # fmt: skip
 
 
-class Chunk:
+class ChunkCarrier:
     """The carrier of a stream whose items have their text at a path.
 
-    Items are mappings or objects, lists and tuples within; models of pydantic's among them. A
-    copy has the text changed, and shares all else with the item.
+    Items are mappings or objects, with nested lists and tuples; pydantic models are included. A
+    copy has the changed text, and shares everything else with the item.
     """
 
     __slots__ = ("_path", "_steps")
@@ -135,8 +135,9 @@ class Chunk:
         self._steps = _steps(path)
 
     def text_of(self, item: Any) -> str | None:
-        """Return the text of an item; ``None`` where it, or a step to it, is not there."""
-        if isinstance(item, str | bytes | bytearray):  # it would pass as an item without a text
+        """Return the text of an item; ``None`` if it, or a step to it, is absent."""
+        # otherwise it would pass as an item without a text
+        if isinstance(item, str | bytes | bytearray):
             raise ObligationNotMet(
                 f"The output spec says that items have their text at `{self._path}`, and an item "
                 f"is {a_type(item)}. Correct the spec, or the model.",
@@ -149,14 +150,14 @@ class Chunk:
                 return None
         if type(value) is not str:
             raise ObligationNotMet(
-                f"The stream's items have {a_type(value)} at `{self._path}`, and the "
-                "output spec says that their text stands there. Correct the spec, or the model.",
+                f"The stream's items have {a_type(value)} at `{self._path}`, but the "
+                "output spec says that their text is there. Correct the spec, or the model.",
                 code="output_blocked",
             )
         return value
 
     def with_text(self, item: Any, text: str) -> Any:
-        """Return a copy of an item that has a text, with this one in its place."""
+        """Return a copy of an item that has a text, with this text instead."""
         return _put(item, self._steps, text)
 
 
@@ -193,8 +194,8 @@ def read_output_specs(documents: Mapping[str, Document]) -> dict[str, OutputSpec
         documents: the parsed ``outputs/*.yaml``, by the name of their spec.
 
     Raises:
-        ConfigurationError: with every fault of all files: ``GR300`` where a spec is not
-            valid, ``GR004`` where its kind is not built yet.
+        ConfigurationError: with every fault of all files: ``GR300`` if a spec is invalid, ``GR004``
+            if its kind is not implemented.
     """
     specs: dict[str, OutputSpec] = {}
     faults: list[Fault] = []
@@ -209,7 +210,7 @@ def read_output_specs(documents: Mapping[str, Document]) -> dict[str, OutputSpec
 
 
 def _read(name: str, document: Document) -> OutputSpec:
-    if document.file.endswith(".json"):  # a JSON Schema may describe whatever JSON has
+    if document.file.endswith(".json"):  # a JSON Schema can describe any kind of JSON value
         return OutputSpec(name, "", read_spec(name, document))
     data = document.data if isinstance(document.data, Mapping) else {}
     own = {key: value for key, value in data.items() if key in OWN}
@@ -228,6 +229,6 @@ def _read(name: str, document: Document) -> OutputSpec:
         spec,
         section.meaning is not None,
         tuple(section.classes or ()),
-        Chunk(section.chunk) if section.chunk is not None else None,
+        ChunkCarrier(section.chunk) if section.chunk is not None else None,
         rest,
     )

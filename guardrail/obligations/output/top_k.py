@@ -1,9 +1,9 @@
-"""The obligation `top_k`: of each row only the k largest numbers leave.
+"""The obligation `top_k`: only the k largest numbers of each row are returned.
 
 A row is a list of numbers, the last axis of an array, the numbers of a record, or those of a
-table's row. The largest are kept, ties to the lowest index; None and NaN are never kept. The
-others become None, in numpy arrays NaN. Comes before `round` in release, so that ties are those
-of the model and not of the rounding.
+table's row. Of equal numbers, those with the lowest index are kept; None and NaN are never kept.
+The others become None, in numpy arrays NaN. It runs before `round`, so that rounding makes no new
+ties.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from guardrail._hooks import Stage
 from guardrail._ports import ObligationContext
 from guardrail.obligations.output.rounding import is_finer
 from guardrail.obligations.output_walk import (
+    FieldPlace,
     Leaves,
+    NumberColumn,
     NumberFilter,
     NumberRule,
-    Numbers,
-    Place,
     are_scores_of_rows,
     copied,
     is_number,
@@ -33,12 +33,12 @@ from guardrail.obligations.output_walk import (
 from guardrail.obligations.output_walk.demands import Demand
 from guardrail.values import Clause
 
-#: A demand over this is refused as a slip of the pen.
+#: The largest demand; a greater number is a mistake.
 LIMIT_KEPT: Final = 10**9
 
 
 class TopK(NumberFilter):
-    """``@top_k("1")``, ``@top_k("1 on probabilities")``. Every demand is met."""
+    """``@top_k("1")``, ``@top_k("1 on probabilities")``. The smallest number wins."""
 
     __slots__ = ()
 
@@ -46,11 +46,14 @@ class TopK(NumberFilter):
     stage = Stage.TOP_K
 
     def parse(self, clause: Clause) -> Demand:
-        """Return how many are kept, and of what; raise `ConfigurationError` at its place."""
+        """Return how many entries are kept, in which fields.
+
+        Raises `ConfigurationError` at the clause's place.
+        """
         return self.read(clause, least=1, most=LIMIT_KEPT, what="N")
 
     def merge(self, one: Demand, other: Demand) -> Demand:
-        """Return the rules of both sides; of two for the same fields, the smaller number."""
+        """Return the rules of both sides; for the same fields, the smaller number."""
         if isinstance(one, int) and isinstance(other, int):
             return min(one, other)
         kept: dict[tuple[str, ...], int] = {}
@@ -61,22 +64,22 @@ class TopK(NumberFilter):
     def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:
         """Return ``output`` with all but the largest entries of each row cut.
 
-        Finds rows at every depth: in float16 to float64 arrays of one axis or more, whose last
+        Rows are found at every depth: in float16 to float64 arrays of one axis or more, whose last
         axis is the row; in lists and tuples in up to two levels; in the numbers of a record, in
-        their order; in tables and series. With fields, the numbers in them alone. An empty row
-        stays empty; one score for each of several input rows is kept. Raises `ObligationNotMet`
-        (``output_blocked``) for anything else, integer arrays among them.
+        their order; in tables and series. With fields, only in these. An empty row stays empty; one
+        score for each of several input rows is kept. Raises `ObligationNotMet` (``output_blocked``)
+        for anything else, also for integer arrays.
         """
         is_matrix = is_plain_array(output) and output.ndim > 1
-        if is_matrix and isinstance(demand, int) and numpy_kind(output) == "f":  # most outputs
+        if is_matrix and isinstance(demand, int) and numpy_kind(output) == "f":  # the usual case
             return _cut_array(output, demand)
         for kept, fields in self.rules(demand):
-            output = walk(output, _Largest(kept, fields, context))
+            output = walk(output, _TopKLeaves(kept, fields, context))
         return output
 
 
-class _Largest(Leaves):
-    """Of the numbers that stand side by side, the largest leave; all else leaves as it is."""
+class _TopKLeaves(Leaves):
+    """Keeps the largest numbers of each row, and returns everything else unchanged."""
 
     name = "top_k"
     expected = "rows of numbers, a mapping of names to numbers, or a float array with an axis"
@@ -91,14 +94,14 @@ class _Largest(Leaves):
         self._context = context
         self._finds_rows = self._finds_others = False
 
-    def _is_meant(self, place: Place) -> bool:
+    def _is_meant(self, place: FieldPlace) -> bool:
         return self._is_whole or bool(place.hits)
 
-    def _is_exact(self, place: Place) -> bool:
-        """Whether the value at this place must be a row, and may be nothing else."""
+    def _is_exact(self, place: FieldPlace) -> bool:
+        """Return whether the value at this place must be a row."""
         return place.is_here or (self._is_whole and not place.is_named)
 
-    def _is_one_score_a_row(self, values: Any, count: int, place: Place) -> bool:
+    def _is_one_score_a_row(self, values: Any, count: int, place: FieldPlace) -> bool:
         if place.in_rows:
             return False
         found = are_scores_of_rows(count, self._context)
@@ -106,11 +109,11 @@ class _Largest(Leaves):
             self.refuse(values, "with another number of values than the input has rows")
         return found
 
-    def leaf(self, value: Any, place: Place) -> Any:
+    def leaf(self, value: Any, place: FieldPlace) -> Any:
         if not self._is_meant(place):
             return value
         if value is None and (place.is_named or place.lists):
-            self._finds_rows = True  # a number that was cut, or is not there
+            self._finds_rows = True  # a number that was cut, or is absent
             return value
         if is_number(value) or self._is_exact(place) or is_finer(value, 0):
             self.refuse(value)
@@ -120,10 +123,16 @@ class _Largest(Leaves):
         return value
 
     def row(
-        self, values: list[Any], names: Sequence[str] | None, places: Sequence[Place], place: Place,
-        *, is_whole: bool = True, is_list: bool = True,  # noqa: ARG002
-    ) -> list[Any]:  # fmt: skip
-        own = [places[0].settled()] * len(places) if names is None and places else places
+        self,
+        values: list[Any],
+        names: Sequence[str] | None,
+        places: Sequence[FieldPlace],
+        place: FieldPlace,
+        *,
+        is_whole: bool = True,  # noqa: ARG002
+        is_list: bool = True,
+    ) -> list[Any]:
+        own = [places[0].outside_list()] * len(places) if names is None and places else places
         meant = [index for index, each in enumerate(own) if self._is_meant(each)]
         if not meant:
             return values
@@ -138,11 +147,11 @@ class _Largest(Leaves):
             results[index] = entry
         return results
 
-    def mixed(self, values: Any, place: Place) -> None:
-        if self._is_meant(place.settled()):
+    def mixed(self, values: Any, place: FieldPlace) -> None:
+        if self._is_meant(place.outside_list()):
             self.refuse(values, "of numbers beside other entries")
 
-    def array(self, values: Any, place: Place) -> Any:
+    def array(self, values: Any, place: FieldPlace) -> Any:
         if not self._is_meant(place):
             return copied(values)
         if values.dtype.kind in "bmM" and not self._is_exact(place):
@@ -156,8 +165,13 @@ class _Largest(Leaves):
         return _cut_array(values, self._kept)
 
     def columns(
-        self, columns: list[Numbers], names: Sequence[str], place: Place, *, is_whole: bool  # noqa: ARG002
-    ) -> list[Numbers]:  # fmt: skip
+        self,
+        columns: list[NumberColumn],
+        names: Sequence[str],  # noqa: ARG002
+        place: FieldPlace,  # noqa: ARG002
+        *,
+        is_whole: bool,  # noqa: ARG002
+    ) -> list[NumberColumn]:
         meant = [index for index, each in enumerate(columns) if self._is_meant(each.place)]
         if not meant:
             return columns
@@ -183,7 +197,7 @@ def _cut_row(row: list[Any], kept: int) -> list[Any]:
         for index, entry in enumerate(row)
         if entry is not None and entry == entry  # noqa: PLR0124  (a NaN differs from itself)
     ]
-    largest = set(nlargest(kept, candidates, key=row.__getitem__))  # stable: ties in order
+    largest = set(nlargest(kept, candidates, key=row.__getitem__))  # stable: equal entries in order
     return [entry if index in largest else None for index, entry in enumerate(row)]
 
 
@@ -195,14 +209,14 @@ def _cut_array(values: Any, kept: int) -> Any:
         return cut
     import numpy as np
 
-    with np.errstate(all="ignore"):  # a NaN may say that it is one; it says nothing else
+    with np.errstate(all="ignore"):  # a NaN may cause a warning
         cut = values.astype(np.float64 if dtype.itemsize == 8 else np.float32, order="C")
         keep_largest(cut, kept)
-        return cut.astype(np.dtype(dtype.str))  # a single float holds every half
+        return cut.astype(np.dtype(dtype.str))  # a 32-bit float can represent every half float
 
 
-def _cut_columns(columns: list[Numbers], kept: int) -> list[Any]:
-    """Return for each column where its value is not among the largest of the table's row."""
+def _cut_columns(columns: list[NumberColumn], kept: int) -> list[Any]:
+    """Return for each column a mask of the rows whose value is not among the largest."""
     import numpy as np
 
     if not len(columns[0].values):

@@ -1,8 +1,8 @@
-"""Numpy's arrays and scalars as outputs: which are known, and copies that carry nothing.
+"""Arrays and scalars of numpy in outputs: which are known, and copies without attached data.
 
-numpy is never imported here: an output can be an array only where the model has imported it.
-An array's memory may be a view of other memory, its type may have metadata and titles: a copy
-of ours has neither.
+numpy is never imported here: an output can be an array only if the model has imported numpy. An
+array's memory may be a view of other memory, and its dtype may have metadata and titles; a copy
+made here has neither.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 def numpy_kind(output: Any) -> str:
     """Return numpy's letter for the type of a plain array or scalar of numpy, else ``""``.
 
-    Plain are ``numpy.ndarray`` itself, in any shape, and the scalars; ``?`` is returned
-    for the subclasses (masked arrays, matrices, memory maps), whose meaning is their own,
-    and for floats of over 64 bits.
+    Plain are exactly ``numpy.ndarray``, in any shape, and the scalars. ``?`` is returned for
+    subclasses (masked arrays, matrices, memory maps), which define their own behaviour, and for
+    floats of over 64 bits.
     """
     numpy: Any = sys.modules.get("numpy")
     if numpy is None:
@@ -26,7 +26,7 @@ def numpy_kind(output: Any) -> str:
             return "?"
         if not isinstance(output, numpy.generic):
             return ""
-        if type(output) is not output.dtype.type:  # a subclass, with attributes of its own
+        if type(output) is not output.dtype.type:  # a subclass, which can have its own attributes
             return "?"
     dtype = output.dtype
     kind: str = dtype.kind
@@ -34,20 +34,20 @@ def numpy_kind(output: Any) -> str:
 
 
 def is_array(output: Any) -> bool:
-    """Return whether an output is an array of numpy's, of a subclass too."""
+    """Return whether an output is a numpy array, or of a subclass."""
     numpy: Any = sys.modules.get("numpy")
     return numpy is not None and isinstance(output, numpy.ndarray)
 
 
 def is_plain_array(output: Any) -> bool:
-    """Return whether an output is a ``numpy.ndarray`` itself, and of no subclass."""
+    """Return whether an output is exactly a ``numpy.ndarray``."""
     numpy: Any = sys.modules.get("numpy")
     return numpy is not None and type(output) is numpy.ndarray
 
 
 def is_number(value: Any) -> bool:
     """Return whether ``value`` is an int or a float, Python's own or numpy's; a bool is not."""
-    kind = type(value)  # by identity: a type may say that it equals another
+    kind = type(value)  # by identity: a metaclass can override equality
     return (
         kind is int
         or kind is float
@@ -58,12 +58,12 @@ def is_number(value: Any) -> bool:
 def copied(values: Any) -> Any:
     """Return a copy of an array of plain elements, without its base and without metadata.
 
-    Of every array, for what it holds the model could change after it has left.
+    Every array is copied, because the model could change its content after it was returned.
     """
     import numpy as np
 
     if values.dtype.metadata is None:
         return np.array(values, copy=True, order="K", subok=False)
     made = np.empty_like(values, dtype=np.dtype(values.dtype.str), subok=False)
-    made[...] = values  # a copy as such would keep the type, with what it says beside
+    made[...] = values  # `copy()` would keep the dtype with its metadata
     return made

@@ -1,7 +1,7 @@
 """Tables of Arrow as outputs.
 
-A table is built anew of plain types: the metadata of its schema and fields, dictionaries, and
-what stands below a null or beside a slice stay behind.
+A table is rebuilt from plain types: the metadata of its schema and fields, dictionaries, the bytes
+of nulls, and the data outside of a slice are removed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from guardrail._timezones import is_zone
 from guardrail.obligations.output_walk.leaves import Leaves
-from guardrail.obligations.output_walk.tables import Column
+from guardrail.obligations.output_walk.tables import OutputColumn
 
 if TYPE_CHECKING:
-    from guardrail.obligations.output_walk.field_paths import Place
+    from guardrail.obligations.output_walk.field_paths import FieldPlace
 
 _SAMPLE_TIME: Final = np.timedelta64(0, "s")
 _TEXTS: Final = ("is_string", "is_large_string", "is_string_view")
@@ -68,7 +68,7 @@ class ArrowColumn:
         return pa.nulls(len(self._column), self._type)
 
     def copy(self) -> Any:
-        """Return a copy, with nothing below its nulls."""
+        """Return a copy without the bytes of its nulls."""
         if pa.types.is_null(self._type):
             return self.null()
         if pa.types.is_boolean(self._type):
@@ -86,8 +86,8 @@ class ArrowColumn:
         """Return such a column."""
         return pa.array(values, self._type)
 
-    def pruned(self, place: Place, leaves: Leaves) -> Column:
-        """Return the column, with those fields of its type of which something may leave."""
+    def pruned(self, place: FieldPlace, leaves: Leaves) -> OutputColumn:
+        """Return the column with only the nested fields that may be returned."""
         if not leaves.is_allow_list:
             return self
         return ArrowColumn(self.name, self._column, leaves, _pruned(self._type, place, leaves))
@@ -96,7 +96,7 @@ class ArrowColumn:
 def _numbers_of(column: Any) -> tuple[Any, Any]:
     nulls = np.array(column.is_null().to_numpy(), copy=True)
     if nulls.any():
-        if pa.types.is_float16(column.type):  # which Arrow can't fill
+        if pa.types.is_float16(column.type):  # Arrow can't fill nulls of this type
             cells = [0.0 if cell is None else cell for cell in column.to_pylist()]
             return np.array(cells, dtype=np.float16), nulls
         column = column.fill_null(0)
@@ -106,7 +106,7 @@ def _numbers_of(column: Any) -> tuple[Any, Any]:
 def _plain_type(kind: Any, output: Any, leaves: Leaves) -> Any:
     """Return a type without dictionaries and metadata.
 
-    Raises `ObligationNotMet` for one not known.
+    Raises `ObligationNotMet` for an unknown type.
     """
     types = pa.types
     if types.is_dictionary(kind):
@@ -131,7 +131,7 @@ def _plain_type(kind: Any, output: Any, leaves: Leaves) -> Any:
     return kind
 
 
-def _pruned(kind: Any, place: Place, leaves: Leaves) -> Any:
+def _pruned(kind: Any, place: FieldPlace, leaves: Leaves) -> Any:
     if leaves.keeps(place):
         return kind
     if pa.types.is_struct(kind):
@@ -141,7 +141,7 @@ def _pruned(kind: Any, place: Place, leaves: Leaves) -> Any:
             own = place.field(field.name)
             nested = _is(field.type, (*_LISTS, "is_struct"))
             if leaves.enters(field.name, own, is_declared=False) and (
-                nested or leaves.keeps(own.settled())
+                nested or leaves.keeps(own.outside_list())
             ):
                 kept.append(pa.field(field.name, _pruned(field.type, own, leaves)))
         return pa.struct(kept)
@@ -154,7 +154,7 @@ def _pruned(kind: Any, place: Place, leaves: Leaves) -> Any:
 
 
 class ArrowTable:
-    """A table, opened."""
+    """A table of Arrow."""
 
     def __init__(self, table: Any, leaves: Leaves) -> None:
         self._count = table.num_rows
@@ -163,8 +163,8 @@ class ArrowTable:
             for index, field in enumerate(table.schema)
         ]
 
-    def make(self, results: list[Any], dropped: Any, place: Place) -> Any:  # noqa: ARG002
-        """Return a table of the columns that leave."""
+    def make(self, results: list[Any], dropped: Any, place: FieldPlace) -> Any:  # noqa: ARG002
+        """Return a table of the returned columns."""
         kept = [index for index, result in enumerate(results) if result is not dropped]
         return pa.table(
             [results[index] for index in kept], names=[self.columns[index].name for index in kept]

@@ -1,8 +1,8 @@
-"""Which fields an output can have, as a function's return type or an output spec shows it.
+"""The fields that an output can have, according to a function's return type or an output spec.
 
-Used at decoration and by `check`: a field that no output can have is a spelling mistake, and a
-demand on it protects nothing. A mapping, a table or Any may have any field, so nothing is reported
-there.
+Used at decoration and by `guardrail check`: a field that no output can have is a spelling mistake,
+and a demand on it protects nothing. A mapping, a table or Any may have any field, so nothing is
+reported for these.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from guardrail.obligations.output_walk.field_paths import Paths, Place
+from guardrail.obligations.output_walk.field_paths import FieldPlace, Paths
 from guardrail.obligations.output_walk.records import computed_fields, names_of_field
 
-#: Fields of a type nested deeper are taken for possible.
+#: The nesting depth from which on every field counts as possible.
 _LIMIT_DEPTH: Final = 16
 
 
-class Possible(NamedTuple):
-    """What can stand in an output.
+class PossibleFields(NamedTuple):
+    """The content that an output can have.
 
     Attributes:
-        fields: those of the paths that can be met.
-        has_numbers: whether there can be a number in what the paths mean; without any path, in
-            the whole.
-        is_open: whether anything else can be there too.
+        fields: the paths that can match.
+        has_numbers: whether there can be a number in the parts that the paths match; without a
+            path, in the whole output.
+        is_open: whether there can be other content, too.
     """
 
     fields: frozenset[str]
@@ -43,11 +43,11 @@ class Possible(NamedTuple):
     is_open: bool
 
 
-class Part(NamedTuple):
-    """One thing that can stand at a place.
+class DeclaredPart(NamedTuple):
+    """One part that an output can have at a place.
 
     ``kind`` is ``field`` (with its ``names``), ``item``, ``same``, ``number``, ``other`` or
-    ``any``; ``inner`` is what stands there.
+    ``any``; ``inner`` describes the content of the part.
     """
 
     kind: str
@@ -56,29 +56,29 @@ class Part(NamedTuple):
 
 
 _UNRESOLVED: Final = (NameError, AttributeError, TypeError, SyntaxError, ValueError, LookupError)
-_ANY: Final = (Part("any"),)
-_NUMBER: Final = (Part("number"),)
-_OTHER: Final = (Part("other"),)
+_ANY: Final = (DeclaredPart("any"),)
+_NUMBER: Final = (DeclaredPart("number"),)
+_OTHER: Final = (DeclaredPart("other"),)
 
 
 def possible(
-    declared: Any, fields: Iterable[str], open_up: Callable[[Any], Iterable[Part]]
-) -> Possible:
-    """Return which fields can stand in an output.
+    declared: Any, fields: Iterable[str], open_up: Callable[[Any], Iterable[DeclaredPart]]
+) -> PossibleFields:
+    """Return which fields an output can have.
 
     Arguments:
-        declared: what describes the output.
-        fields: the field paths that are asked for.
+        declared: the description of the output.
+        fields: the field paths to check.
         open_up: `parts_of_hint` for a return type, `parts_of_spec` for an output spec.
     """
     paths = Paths(fields)
     hits: set[int] = set()
     has_numbers = is_open = False
-    seen: set[tuple[Any, Place]] = set()
-    waiting: list[tuple[Any, Place, int]] = [(declared, paths.root, 0)]
+    seen: set[tuple[Any, FieldPlace]] = set()
+    waiting: list[tuple[Any, FieldPlace, int]] = [(declared, paths.root, 0)]
     while waiting:
         node, place, depth = waiting.pop()
-        hits |= place.settled().hits
+        hits |= place.outside_list().hits
         key = (_key(node), place)
         if key in seen:
             continue
@@ -87,14 +87,14 @@ def possible(
             if part.kind == "any" or depth > _LIMIT_DEPTH:
                 is_open = True
             elif part.kind == "number":
-                has_numbers = has_numbers or not paths.texts or bool(place.settled().hits)
+                has_numbers = has_numbers or not paths.texts or bool(place.outside_list().hits)
             elif part.kind == "field":
                 waiting.append((part.inner, place.field(*part.names), depth + 1))
             elif part.kind == "item":
                 waiting.append((part.inner, place.item(), depth + 1))
             elif part.kind == "same":
                 waiting.append((part.inner, place, depth + 1))
-    return Possible(frozenset(paths.texts[hit] for hit in hits), has_numbers, is_open)
+    return PossibleFields(frozenset(paths.texts[hit] for hit in hits), has_numbers, is_open)
 
 
 def _key(node: Any) -> Any:
@@ -109,7 +109,7 @@ def _key(node: Any) -> Any:
 
 
 def returned_by(function: Any) -> Any:
-    """Return the type that a function declares to return; `typing.Any` where it says none."""
+    """Return the declared return type of a function; `typing.Any` if there is none."""
     while not inspect.isfunction(function):
         if isinstance(function, functools.partial):
             function = function.func
@@ -121,7 +121,7 @@ def returned_by(function: Any) -> Any:
             return Any
     try:
         return typing.get_type_hints(function, include_extras=True).get("return", Any)
-    except _UNRESOLVED:  # annotations are code of the application's
+    except _UNRESOLVED:  # annotations are the application's code
         return Any
 
 
@@ -130,29 +130,29 @@ _LEAVES: Final = (
     str, bytes, datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, uuid.UUID,
     type(None),
 )  # fmt: skip
-#: What stands around the type of a field, and says nothing about its values.
+#: Qualifiers of a field's type, which do not describe its values.
 _QUALIFIERS: Final = frozenset(("Required", "NotRequired", "ReadOnly", "Final"))
 _SEQUENCES: Final = (
     list, tuple, collections.abc.Sequence, collections.abc.MutableSequence,
 )  # fmt: skip
 
 
-def parts_of_hint(hint: Any) -> Iterable[Part]:
-    """Return what can stand where a type is declared."""
+def parts_of_hint(hint: Any) -> Iterable[DeclaredPart]:
+    """Return the parts that a declared type can have."""
     if hint is None:
         return _OTHER
     origin = typing.get_origin(hint)
     arguments = typing.get_args(hint)
     if origin is typing.Annotated or _is_qualifier(origin):
-        return (Part("same", inner=arguments[0]),)
+        return (DeclaredPart("same", inner=arguments[0]),)
     if origin in (typing.Union, types.UnionType):
-        return [Part("same", inner=argument) for argument in arguments]
+        return [DeclaredPart("same", inner=argument) for argument in arguments]
     if origin is typing.Literal:
-        return [Part("same", inner=type(argument)) for argument in arguments]
+        return [DeclaredPart("same", inner=type(argument)) for argument in arguments]
     if isinstance(hint, typing.NewType):
-        return (Part("same", inner=hint.__supertype__),)
+        return (DeclaredPart("same", inner=hint.__supertype__),)
     if origin in _SEQUENCES:
-        return [Part("item", inner=each) for each in arguments if each is not ...]
+        return [DeclaredPart("item", inner=each) for each in arguments if each is not ...]
     kind = origin or hint
     if not isinstance(kind, type) or (origin is not None and not _has_fields(kind)):
         return _NUMBER if _is_numpy_array(kind) else _ANY
@@ -160,11 +160,11 @@ def parts_of_hint(hint: Any) -> Iterable[Part]:
 
 
 def _is_qualifier(origin: Any) -> bool:
-    """Return whether this is one of typing's, or of typing_extensions', which has newer ones."""
+    """Return whether this is a qualifier of typing, or of typing_extensions."""
     return not isinstance(origin, type) and getattr(origin, "_name", None) in _QUALIFIERS
 
 
-def _parts_of_class(kind: type[Any]) -> Iterable[Part]:
+def _parts_of_class(kind: type[Any]) -> Iterable[DeclaredPart]:
     if issubclass(kind, enum.Enum):
         return [*_NUMBER, *_OTHER]
     if kind in _NUMBERS or _is_numpy_array(kind):
@@ -173,7 +173,7 @@ def _parts_of_class(kind: type[Any]) -> Iterable[Part]:
         return _OTHER
     if not _has_fields(kind):
         return _ANY
-    parts: list[Part] = []
+    parts: list[DeclaredPart] = []
     for each in _with_subclasses(kind):
         parts.extend(_fields_of_class(each))
     return parts or _ANY
@@ -203,72 +203,72 @@ def _has_fields(kind: Any) -> bool:
 
 
 def _with_subclasses(kind: type[Any]) -> Iterator[type[Any]]:
-    """Yield a class and those below it: an instance of one of them is of the type, too."""
+    """Yield a class and its subclasses, whose instances also have the type."""
     yield kind
     if not typing.is_typeddict(kind):
         for below in kind.__subclasses__():
             yield from _with_subclasses(below)
 
 
-def _fields_of_class(kind: Any) -> Iterable[Part]:
+def _fields_of_class(kind: Any) -> Iterable[DeclaredPart]:
     if _is_model(kind):
         fields = getattr(kind, "__pydantic_fields__", {})
         pydantic: Any = sys.modules["pydantic"]
         if issubclass(kind, pydantic.RootModel):
-            return [Part("same", inner=field.annotation) for field in fields.values()]
+            return [DeclaredPart("same", inner=field.annotation) for field in fields.values()]
         if kind.model_config.get("extra") == "allow":
             return _ANY
         return [
-            *(Part("field", names_of_field(name, field), field.annotation)
+            *(DeclaredPart("field", names_of_field(name, field), field.annotation)
               for name, field in fields.items()),
-            *(Part("field", names, hint) for names, hint in computed_fields(kind)),
+            *(DeclaredPart("field", names, hint) for names, hint in computed_fields(kind)),
         ]  # fmt: skip
     try:
         hints = typing.get_type_hints(kind, include_extras=True)
-    except _UNRESOLVED:  # annotations are code of the application's
+    except _UNRESOLVED:  # annotations are the application's code
         return _ANY
     if dataclasses.is_dataclass(kind):
         own = getattr(kind, "__pydantic_fields__", {})
         names = [field.name for field in dataclasses.fields(kind)]
         return [
-            *(Part("field", names_of_field(name, own.get(name)), hints.get(name, Any))
+            *(DeclaredPart("field", names_of_field(name, own.get(name)), hints.get(name, Any))
               for name in names),
-            *(Part("field", each, hint) for each, hint in computed_fields(kind)),
+            *(DeclaredPart("field", each, hint) for each, hint in computed_fields(kind)),
         ]  # fmt: skip
     names = list(getattr(kind, "_fields", hints))
-    return [Part("field", (name,), hints.get(name, Any)) for name in names]
+    return [DeclaredPart("field", (name,), hints.get(name, Any)) for name in names]
 
 
 # Output specs.
 
 
-def parts_of_spec(node: Any) -> Iterable[Part]:
-    """Return what can stand where an output spec, or a part of one, describes the output.
+def parts_of_spec(node: Any) -> Iterable[DeclaredPart]:
+    """Return the parts that an output can have according to an output spec, or a part of one.
 
     Arguments:
-        node: a mapping as the file has it; ``None`` where nothing is known.
+        node: a mapping from the file; ``None`` if nothing is known.
     """
     if not isinstance(node, Mapping):
         return _ANY
     kind = node.get("kind", node.get("type"))
     kinds: Collection[Any] = kind if isinstance(kind, list) else (kind,)
-    parts: list[Part] = []
+    parts: list[DeclaredPart] = []
     for each in kinds:
         parts.extend(_parts_of_kind(str(each), node))
     return parts
 
 
-def _parts_of_kind(kind: str, node: Mapping[str, Any]) -> Iterable[Part]:
+def _parts_of_kind(kind: str, node: Mapping[str, Any]) -> Iterable[DeclaredPart]:
     if kind == "tensor" or kind.startswith(("int", "uint", "float")):
         return _NUMBER
     if kind in ("text", "string", "bool", "timestamp", "date", "null"):
         return _OTHER
     if kind == "list":
-        return (Part("item", inner=node.get("items")),)
+        return (DeclaredPart("item", inner=node.get("items")),)
     if kind == "record" and isinstance(node.get("fields"), Mapping):
-        parts = [Part("field", (name,), field) for name, field in node["fields"].items()]
+        parts = [DeclaredPart("field", (name,), field) for name, field in node["fields"].items()]
         return parts if node.get("extra_fields") != "ignore" else [*parts, *_ANY]
     if kind == "table" and isinstance(node.get("columns"), Mapping):
-        parts = [Part("field", (name,), column) for name, column in node["columns"].items()]
+        parts = [DeclaredPart("field", (name,), column) for name, column in node["columns"].items()]
         return parts if node.get("extra_columns") != "ignore" else [*parts, *_ANY]
     return _ANY

@@ -1,7 +1,7 @@
-"""What the obligations on outputs have in common as policies see them.
+"""The base classes of the obligations on outputs: the parts of their interface that policies use.
 
-`OutputFilter` is the base of all; `NumberFilter` that of `round` and `top_k`, whose demand is a
-number, for the whole output or for some fields of it.
+`OutputFilter` is the base of all; `NumberFilter` is that of `round` and `top_k`, whose demand is a
+number, for the whole output or for some of its fields.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from guardrail.values import Clause, Path
 
 
 class OutputFilter(ABC):
-    """An obligation that works on what a model returns, and on nothing before."""
+    """An obligation that changes only the output of a model."""
 
     __slots__ = ()
 
     name: str
     on_admit = False
     on_release = True
-    #: Kinds of output on which it can be met.
+    #: The kinds of output on which it can be met.
     outputs: ClassVar[frozenset[str]] = frozenset(("tensor", "table", "record", "list"))
 
     def reads(self, demand: Any) -> tuple[Path, ...]:  # noqa: ARG002
-        """Return no path: the demand stands in the annotation."""
+        """Return no path: the annotation contains the whole demand."""
         return ()
 
     def admit(self, demand: Any, context: ObligationContext) -> BlockingStep | None:  # noqa: ARG002
-        """Do nothing: the output is not there yet."""
+        """Do nothing: there is no output yet."""
         return None
 
     def fields(self, demand: Any) -> Collection[str]:  # noqa: ARG002
@@ -41,7 +41,7 @@ class OutputFilter(ABC):
         return ()
 
     def is_narrow(self, demand: Any) -> bool:  # noqa: ARG002
-        """Return whether a demand asks for nothing outside the fields that it names."""
+        """Return whether a demand concerns only the fields that it names."""
         return True
 
 
@@ -60,7 +60,7 @@ def read_fields(clause: Clause, text: str) -> tuple[str, ...]:
 
 
 class NumberRule(NamedTuple):
-    """A number, and the fields for which it holds: all of them where none is named."""
+    """A number, and the fields to which it applies; no fields means the whole output."""
 
     number: int
     fields: tuple[str, ...] = ()
@@ -77,21 +77,21 @@ class NumberFilter(OutputFilter):
 
     @abstractmethod
     def merge(self, one: Any, other: Any) -> Any:
-        """Return the demand that both sides together make."""
+        """Return the demand of both sides together."""
 
     def rules(self, demand: Demand) -> tuple[NumberRule, ...]:
         """Return a demand as rules."""
         return (NumberRule(demand),) if isinstance(demand, int) else demand
 
     def made_of(self, rules: Collection[NumberRule]) -> Demand:
-        """Return rules in their order; a number where it is all that they say."""
+        """Return a demand from rules; a number if there is only one rule without fields."""
         ordered = tuple(sorted(rules))
         if len(ordered) == 1 and not ordered[0].fields:
             return ordered[0].number
         return ordered
 
     def describe(self, demand: Demand) -> int | str | list[str]:
-        """Return the number; with fields the clause, or a list of several."""
+        """Return the number; with fields the clause, or a list of clauses."""
         if isinstance(demand, int):
             return demand
         clauses = [
@@ -105,7 +105,7 @@ class NumberFilter(OutputFilter):
         return {field for rule in self.rules(demand) for field in rule.fields}
 
     def is_narrow(self, demand: Demand) -> bool:
-        """Return whether a demand asks for nothing outside the fields that it names."""
+        """Return whether a demand concerns only the fields that it names."""
         return all(rule.fields for rule in self.rules(demand))
 
     def read(self, clause: Clause, *, least: int, most: int, what: str) -> Demand:

@@ -1,11 +1,11 @@
-"""Field paths: how a policy names the fields and columns of an output, and where they stand.
+"""Field paths: how a policy names the fields and columns of an output, and how they match.
 
-Read at load (`fields_of`), matched at a call (`Paths`, `Place`). A bare name such as ``ssn``
-means that field or column wherever it stands. A path such as ``patient.ssn`` or ``rows[].ssn``
-means that place, counted from the whole output, and a field that is literally so named. Lists
-on the way need not be written: ``rows.ssn`` and ``rows[].ssn`` both find the field in each row.
-A name with dots, brackets or a quote at its start stands in double quotes, as in JSON:
-``"a.b"``; it then means that one name.
+They are read at load (`fields_of`) and matched on a call (`Paths`, `FieldPlace`). A bare name such
+as ``ssn`` means that field or column at any depth. A path such as ``patient.ssn`` or ``rows[].ssn``
+means that place, starting from the whole output, and also a field with exactly this name. Lists in
+a path may be left out: ``rows.ssn`` and ``rows[].ssn`` both match the field in each row. A name
+with dots, brackets or a quote at its start is written in double quotes, as in JSON: ``"a.b"``; it
+then means only that name.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from collections.abc import Collection, Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-#: Characters of one name, and steps of one path.
+#: The most characters of one name, and the most steps of one path.
 LIMIT_NAME: Final = 200
 LIMIT_STEPS: Final = 32
-#: Places of one demand that are kept: as many as there are sets of its paths could come up.
+#: The most places that are cached for one demand; there can be as many as sets of its paths.
 LIMIT_PLACES: Final = 4096
 
 _NAME: Final = r'[^\s,;.\[\]"](?:[^,;.\[\]]*[^\s,;.\[\]])?'
@@ -30,12 +30,12 @@ _PATH: Final = re.compile(
 )
 _PLAIN_NAME: Final = re.compile(_NAME)
 
-#: The step into the items of a list.
+#: The step to the items of a list.
 _ITEM: Final = "[]"
 
 
 class Step(NamedTuple):
-    """One step of a path: a name, or ``[]``. A quoted name is never read as several steps."""
+    """One step of a path: a name, or ``[]``. A quoted name is always one step."""
 
     text: str
     is_quoted: bool = False
@@ -61,7 +61,7 @@ def _read(text: str) -> tuple[Step, ...]:
 
 
 def _write(steps: Iterable[Step]) -> str:
-    """Return the one text of a path: a name is quoted only where it must be."""
+    """Return the normal text of a path: a name is quoted only if necessary."""
     text = ""
     for step in steps:
         if step.is_item:
@@ -76,10 +76,10 @@ def _write(steps: Iterable[Step]) -> str:
 
 
 def fields_of(text: str) -> tuple[str, ...]:
-    """Return the field paths of a list such as ``ssn, rows[].ssn``, each in its one spelling.
+    """Return the field paths of a list such as ``ssn, rows[].ssn``, each in its normal form.
 
     Raises:
-        ValueError: where the text is no such list, or names a field twice.
+        ValueError: if the text is not such a list, or names a field twice.
     """
     fields = tuple(_write(_read(path)) for path in text.split(", "))
     if len(set(fields)) != len(fields):
@@ -87,18 +87,18 @@ def fields_of(text: str) -> tuple[str, ...]:
     return fields
 
 
-class Standing(NamedTuple):
-    """What the paths of one demand say about a value.
+class PathMatch(NamedTuple):
+    """How the paths of one demand match a value.
 
     Attributes:
-        hits: the numbers of the paths that mean this value, or one around it.
-        live: the paths that have begun, each with the step that comes next.
-        forms: for each path that is met here, whether it was met by a name that is written
-            like the path (``a.b``), and not step by step.
-        is_here: whether a path means this very field, and not only one around it.
-        is_named: whether it stands in a field or column.
-        lists: how many lists stand directly around it.
-        in_rows: whether it stands in a list or a table, and so is one of several.
+        hits: the numbers of the paths that match this value, or a value that contains it.
+        live: the paths that match so far, each with its next step.
+        forms: for each path that matches here, whether it matched a name that is written like the
+            path (``a.b``), instead of step by step.
+        is_here: whether a path matches this field itself, not only one that contains it.
+        is_named: whether the value is in a field or column.
+        lists: how many lists directly contain it.
+        in_rows: whether it is in a list or a table, and so one of several.
     """
 
     hits: frozenset[int]
@@ -110,80 +110,94 @@ class Standing(NamedTuple):
     in_rows: bool = False
 
 
-class Place:
-    """Where a value stands in an output, as far as the paths of one demand care.
+class FieldPlace:
+    """The place of a value in an output, as far as the paths of one demand distinguish places.
 
-    Places are shared: two values about which the paths say the same have the same place.
-    Its attributes are those of `Standing`, and ``following``: the paths that have begun and can
-    still be met below.
+    Places are shared: two values for which the paths match in the same way have the same place. Its
+    attributes are those of `PathMatch`, and ``following``: the paths that match so far and can
+    still match below.
     """
 
     __slots__ = (
-        "_children", "_item", "_other", "_paths", "_settled", "following", "forms", "hits",
-        "in_rows", "is_here", "is_named", "lists", "standing",
+        "_children",
+        "_item",
+        "_other",
+        "_outside_list",
+        "_paths",
+        "following",
+        "forms",
+        "hits",
+        "in_rows",
+        "is_here",
+        "is_named",
+        "lists",
+        "path_match",
     )  # fmt: skip
 
-    def __init__(self, paths: Paths, standing: Standing) -> None:
+    def __init__(self, paths: Paths, path_match: PathMatch) -> None:
         self._paths = paths
-        self._children: dict[str, Place] = {}
-        self._item: Place | None = None
-        self._other: Place | None = None
-        self._settled: Place | None = None
-        self.standing = standing
-        self.hits = standing.hits
-        self.forms = standing.forms
-        self.is_here = standing.is_here
-        self.is_named = standing.is_named
-        self.lists = standing.lists
-        self.in_rows = standing.in_rows
-        self.following = frozenset([number for number, _ in standing.live])
+        self._children: dict[str, FieldPlace] = {}
+        self._item: FieldPlace | None = None
+        self._other: FieldPlace | None = None
+        self._outside_list: FieldPlace | None = None
+        self.path_match = path_match
+        self.hits = path_match.hits
+        self.forms = path_match.forms
+        self.is_here = path_match.is_here
+        self.is_named = path_match.is_named
+        self.lists = path_match.lists
+        self.in_rows = path_match.in_rows
+        self.following = frozenset([number for number, _ in path_match.live])
 
-    def field(self, name: str, *others: str) -> Place:
-        """Return the place of a field or column; ``others`` are its further names (aliases)."""
+    def field(self, name: str, *others: str) -> FieldPlace:
+        """Return the place of a field or column; ``others`` are its aliases."""
         if name in self._paths.vocabulary:
             child = self._children.get(name)
             if child is None:
-                child = self._children[name] = self._paths.step(self.standing, name)
+                child = self._children[name] = self._paths.step(self.path_match, name)
         else:
-            child = self._other  # all names that no path has are alike
+            child = self._other  # all names that are in no path have the same place
             if child is None:
-                child = self._other = self._paths.step(self.standing, name)
+                child = self._other = self._paths.step(self.path_match, name)
         return child if not others else child.joined([self.field(other) for other in others])
 
-    def joined(self, others: Iterable[Place]) -> Place:
-        """Return the place of a value that stands at all of these."""
-        own = self.standing
+    def joined(self, others: Iterable[FieldPlace]) -> FieldPlace:
+        """Return the place of a value that is at all of these places."""
+        own = self.path_match
         for other in others:
             own = own._replace(
-                live=own.live | other.standing.live,
+                live=own.live | other.path_match.live,
                 hits=own.hits | other.hits,
                 forms=own.forms | other.forms,
                 is_here=own.is_here or other.is_here,
             )
         return self._paths.place(own)
 
-    def item(self) -> Place:
-        """Return the place of the items of a list that stands here."""
+    def item(self) -> FieldPlace:
+        """Return the place of the items of a list at this place."""
         if self._item is None:
-            self._item = self._paths.enter(self.standing)
+            self._item = self._paths.enter(self.path_match)
         return self._item
 
-    def row(self) -> Place:
-        """Return this place as that of one row among several: a cell of a table's column."""
-        return self._paths.place(self.standing._replace(in_rows=True))
+    def row(self) -> FieldPlace:
+        """Return the place of one row among several: a cell of a table's column."""
+        return self._paths.place(self.path_match._replace(in_rows=True))
 
-    def settled(self) -> Place:
-        """Return the place of a value that is no list, where a path ends with ``[]``: met too."""
-        if self._settled is None:
-            self._settled = self._paths.settle(self.standing)
-        return self._settled
+    def outside_list(self) -> FieldPlace:
+        """Return the place of a value that is not a list.
+
+        A path that ends with ``[]`` also matches such a value.
+        """
+        if self._outside_list is None:
+            self._outside_list = self._paths.outside_list(self.path_match)
+        return self._outside_list
 
 
 class Paths:
-    """Field paths of one demand, made ready for matching.
+    """The field paths of one demand, prepared for matching.
 
     Arguments:
-        paths: each as `fields_of` returns it; the number of a path is its place among them.
+        paths: each as `fields_of` returns it; the number of a path is its index.
     """
 
     __slots__ = ("_bare", "_places", "_steps", "root", "texts", "vocabulary")
@@ -191,11 +205,11 @@ class Paths:
     def __init__(self, paths: Iterable[str]) -> None:
         self.texts = tuple(paths)
         self._steps = tuple(_read(text) for text in self.texts)
-        self._places: dict[Standing, Place] = {}
-        #: Names that mean a field wherever it stands: the path's number, and whether the path
-        #: has other forms than this one.
+        self._places: dict[PathMatch, FieldPlace] = {}
+        #: Names that match a field at any depth: the path's number, and whether the path has other
+        #: forms.
         self._bare: dict[str, list[tuple[int, bool]]] = {}
-        #: Every name that is a step of any path: all others are alike.
+        #: All names that are a step of a path; all other names have the same place.
         self.vocabulary: set[str] = set()
         for number, steps in enumerate(self._steps):
             for start in range(len(steps)):
@@ -208,25 +222,25 @@ class Paths:
                 self._bare.setdefault(whole, []).append((number, len(steps) > 1))
         self.root = self._make_root()
 
-    def _make_root(self) -> Place:
+    def _make_root(self) -> FieldPlace:
         live = frozenset((number, 0) for number in range(len(self._steps)))
-        return self.place(Standing(frozenset(), live))
+        return self.place(PathMatch(frozenset(), live))
 
-    def start(self) -> Place:
-        """Return the place of a whole output; forget the others where there are too many."""
+    def start(self) -> FieldPlace:
+        """Return the place of a whole output; clear the cache of places if it is too large."""
         if len(self._places) > LIMIT_PLACES:
             self._places = {}
             self.root = self._make_root()
         return self.root
 
-    def place(self, standing: Standing) -> Place:
-        """Return the one place of which this is true."""
-        place = self._places.get(standing)
+    def place(self, path_match: PathMatch) -> FieldPlace:
+        """Return the shared place of a match."""
+        place = self._places.get(path_match)
         if place is None:
-            place = self._places.setdefault(standing, Place(self, standing))
+            place = self._places.setdefault(path_match, FieldPlace(self, path_match))
         return place
 
-    def step(self, above: Standing, name: str) -> Place:
+    def step(self, above: PathMatch, name: str) -> FieldPlace:
         """Return the place of a field below another place."""
         live: set[tuple[int, int]] = set()
         met = {(number, is_flat) for number, is_flat in self._bare.get(name, ())}
@@ -242,13 +256,13 @@ class Paths:
                         live.add((number, stop))
         hits = above.hits | {number for number, _ in met}
         return self.place(
-            Standing(
+            PathMatch(
                 hits, frozenset(live), frozenset(met), bool(met), is_named=True,
                 in_rows=above.in_rows,
             )
         )  # fmt: skip
 
-    def enter(self, around: Standing) -> Place:
+    def enter(self, around: PathMatch) -> FieldPlace:
         """Return the place of the items of a list."""
         hits, live = set(around.hits), set(around.live)
         is_here = around.is_here
@@ -267,20 +281,20 @@ class Paths:
             )
         )  # fmt: skip
 
-    def settle(self, standing: Standing) -> Place:
-        """Return the place of a value that is no list."""
+    def outside_list(self, path_match: PathMatch) -> FieldPlace:
+        """Return the place of a value that is not a list."""
         ended = {
             number
-            for number, start in standing.live
+            for number, start in path_match.live
             if start and all(step.is_item for step in self._steps[number][start:])
         }
         if not ended:
-            return self.place(standing)
-        return self.place(standing._replace(hits=standing.hits | ended, is_here=True))
+            return self.place(path_match)
+        return self.place(path_match._replace(hits=path_match.hits | ended, is_here=True))
 
 
 def _skipping_items(steps: tuple[Step, ...], at: int) -> Iterable[int]:
-    """Return where a field's name can be matched from a step on: lists need not be written."""
+    """Return the steps at which a field's name can match, as lists may be left out."""
     yield at
     while at < len(steps) and steps[at].is_item:
         at += 1
@@ -289,7 +303,7 @@ def _skipping_items(steps: tuple[Step, ...], at: int) -> Iterable[int]:
 
 
 def _joined(steps: tuple[Step, ...]) -> str | None:
-    """Return the one name that reads like several steps; ``None`` where a part is quoted."""
+    """Return the name that is written like several steps; ``None`` if a part is quoted."""
     if len(steps) == 1:
         return steps[0].text if not steps[0].is_item else None
     if steps[0].is_item or any(step.is_quoted for step in steps):
@@ -299,5 +313,5 @@ def _joined(steps: tuple[Step, ...]) -> str | None:
 
 @lru_cache(maxsize=256)
 def paths_of(fields: Collection[str]) -> Paths:
-    """Return the paths of a demand, ready: made once per demand."""
+    """Return the prepared paths of a demand, cached."""
     return Paths(fields)

@@ -1,7 +1,7 @@
 """Frames and series of pandas as outputs.
 
-A frame is built anew: its ``attrs``, its flags and whatever else was hung on it stay behind,
-a category leaves as its values, and so does an index, which may know values that no row has.
+A frame is rebuilt: its ``attrs``, its flags and other attached data are removed. Categories are
+replaced by their values, and so is an index, because both may have values that are in no row.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from guardrail.obligations.output_walk.leaves import Leaves
-from guardrail.obligations.output_walk.tables import Column
+from guardrail.obligations.output_walk.tables import OutputColumn
 from guardrail.obligations.output_walk.zones import is_plain_zone
 
 if TYPE_CHECKING:
-    from guardrail.obligations.output_walk.field_paths import Place
+    from guardrail.obligations.output_walk.field_paths import FieldPlace
 
 _INDEXES: Final = (
     pd.RangeIndex, pd.Index, pd.DatetimeIndex, pd.TimedeltaIndex, pd.CategoricalIndex,
@@ -27,7 +27,7 @@ _MASKED: Final = frozenset(("IntegerArray", "FloatingArray", "BooleanArray"))
 
 
 def _is_known(index: Any) -> bool:
-    """Whether an index is of a known type, by identity: a type may claim to equal another."""
+    """Return whether an index has a known type, by identity: a metaclass can override equality."""
     return any(type(index) is known for known in _INDEXES)
 
 
@@ -79,7 +79,7 @@ class PandasColumn:
         return list(self._series.array) if self.numbers is None else self._series.tolist()
 
     def null(self) -> Any:
-        """Return a column of nulls, of the same type where that has one."""
+        """Return a column of nulls, of the same type if that has a null."""
         count, dtype = len(self._series), self._series.dtype
         if isinstance(dtype, np.dtype) and dtype.kind in "iubc":
             return pd.array([np.nan] * count, dtype="float64")
@@ -88,7 +88,7 @@ class PandasColumn:
         return pd.array([None] * count, dtype=dtype)
 
     def copy(self) -> Any:
-        """Return a copy, with nothing below its nulls."""
+        """Return a copy without the bytes of its nulls."""
         array = self._series.array
         if type(array).__name__ in _MASKED:
             values, nulls, _ = self._read_masked()
@@ -117,20 +117,21 @@ class PandasColumn:
         dtype = self._series.dtype
         if isinstance(dtype, np.dtype) and dtype.kind == "O":
             array = np.empty(len(values), dtype=object)
-            for index, value in enumerate(values):  # lists of one length would make a matrix
+            # one by one: lists of equal length would make a matrix
+            for index, value in enumerate(values):
                 array[index] = value
             return array
         if isinstance(dtype, np.dtype) and dtype.kind in "iubc" and None in values:
             self._leaves.refuse(self._series, "that can't hold a null")
         return pd.array(values, dtype=dtype)
 
-    def pruned(self, place: Place, leaves: Leaves) -> Column:  # noqa: ARG002
-        """Return the column: pandas has no type of nested columns."""
+    def pruned(self, place: FieldPlace, leaves: Leaves) -> OutputColumn:  # noqa: ARG002
+        """Return the column: pandas has no type for nested columns."""
         return self
 
 
 class ArrowBackedColumn:
-    """A column of pandas that Arrow holds: what Arrow's own columns do, wrapped for pandas."""
+    """A column of pandas that is stored by Arrow: an `ArrowColumn`, wrapped for pandas."""
 
     __slots__ = ("_column", "is_nested", "name", "numbers", "sample", "values")
 
@@ -152,7 +153,7 @@ class ArrowBackedColumn:
         return _backed_by(self._column.null())
 
     def copy(self) -> Any:
-        """Return a copy, with nothing below its nulls."""
+        """Return a copy without the bytes of its nulls."""
         return _backed_by(self._column.copy())
 
     def of_numbers(self, values: Any, nulls: Any) -> Any:
@@ -163,8 +164,8 @@ class ArrowBackedColumn:
         """Return such a column."""
         return _backed_by(self._column.of_values(values))
 
-    def pruned(self, place: Place, leaves: Leaves) -> Column:
-        """Return the column, with those fields of its type of which something may leave."""
+    def pruned(self, place: FieldPlace, leaves: Leaves) -> OutputColumn:
+        """Return the column with only the nested fields that may be returned."""
         return ArrowBackedColumn(self.name, self._column.pruned(place, leaves))
 
 
@@ -172,7 +173,7 @@ def _backed_by(array: Any) -> Any:
     return pd.arrays.ArrowExtensionArray(array)
 
 
-def column_of(name: str, series: Any, leaves: Leaves) -> Column:
+def column_of(name: str, series: Any, leaves: Leaves) -> OutputColumn:
     """Return a column of a frame, or the values of a series."""
     if not isinstance(series.dtype, pd.ArrowDtype):
         return PandasColumn(name, series, leaves)
@@ -192,12 +193,12 @@ def _without_categories(series: Any) -> Any:
     plain = series.dtype.categories.dtype
     try:
         return series.astype(plain)
-    except (TypeError, ValueError):  # integers beside nulls
+    except (TypeError, ValueError):  # integers with nulls
         return series.astype(object)
 
 
 class PandasTable:
-    """A frame, opened."""
+    """A frame of pandas."""
 
     def __init__(self, frame: Any, leaves: Leaves) -> None:
         self._frame = frame
@@ -215,8 +216,8 @@ class PandasTable:
             column_of(str(name), frame.iloc[:, index], leaves) for index, name in enumerate(names)
         ]
 
-    def make(self, results: list[Any], dropped: Any, place: Place) -> Any:
-        """Return a frame of the columns that leave."""
+    def make(self, results: list[Any], dropped: Any, place: FieldPlace) -> Any:
+        """Return a frame of the returned columns."""
         frame = self._frame
         kept = [index for index, result in enumerate(results) if result is not dropped]
         index = _index_of(frame, place, self._leaves)
@@ -235,7 +236,7 @@ class PandasTable:
 
 
 class PandasSeries:
-    """A series, opened."""
+    """A series of pandas."""
 
     def __init__(self, series: Any, leaves: Leaves) -> None:
         self._series = series
@@ -251,7 +252,7 @@ class PandasSeries:
             self.labels = [str.__str__(label) for label in labels]
         self.column = column_of(self.name or "", series, leaves)
 
-    def make(self, column: Any, place: Place, labels: list[str] | None = None) -> Any:
+    def make(self, column: Any, place: FieldPlace, labels: list[str] | None = None) -> Any:
         """Return a series of this column."""
         series = self._series
         if labels is not None:
@@ -267,9 +268,9 @@ def _has_plain_zone(dtype: Any) -> bool:
 
 
 def _with_step(index: Any, step: Any) -> Any:
-    """Return an index of times with its step, made anew; not with one that its name can't give.
+    """Return a rebuilt index of times, with its frequency if the frequency's name defines it.
 
-    Holidays, and what a class of the application's holds, are such.
+    The names of holidays, and of classes of the application, do not.
     """
     if step is not None:
         try:
@@ -282,7 +283,7 @@ def _with_step(index: Any, step: Any) -> Any:
 
 
 def _is_nested(cell: Any) -> bool:
-    """Return whether a cell of a column of objects is more than one value."""
+    """Return whether a cell of a column of objects has more than one value."""
     return not (pd.api.types.is_scalar(cell) or isinstance(cell, str | enum.Enum))
 
 
@@ -290,22 +291,22 @@ def _is_whole(name: Any) -> bool:
     return type(name) is int or (isinstance(name, np.integer) and type(name) is name.dtype.type)
 
 
-def _index_name(name: Any, output: Any, place: Place, leaves: Leaves) -> Any:
-    """Return the name of an index, or of the columns, where it may leave."""
+def _index_name(name: Any, output: Any, place: FieldPlace, leaves: Leaves) -> Any:
+    """Return the name of an index, or of the columns, if it may be returned."""
     if name is None or _is_whole(name):
         return name
     if type(name) is not str:
         leaves.refuse(output, "with an index whose name is no text")
     leaves.label(name, place)
     if leaves.hides(place.field(name)):
-        leaves.refuse(output, "with such a column as its index")
+        leaves.refuse(output, "with a column as its index that may not be returned")
     return name if leaves.keeps(place.field(name)) else None
 
 
-def _index_of(output: Any, place: Place, leaves: Leaves) -> Any:
-    """Return a new index of the labels of a frame or a series.
+def _index_of(output: Any, place: FieldPlace, leaves: Leaves) -> Any:
+    """Return a new index with the labels of a frame or a series.
 
-    Raises `ObligationNotMet` for others.
+    Raises `ObligationNotMet` for labels that may not be returned.
     """
     index = output.index
     if type(index) is pd.MultiIndex:
@@ -321,8 +322,8 @@ def _index_of(output: Any, place: Place, leaves: Leaves) -> Any:
     return made if made is not None else pd.RangeIndex(len(output))
 
 
-def _level(index: Any, output: Any, place: Place, leaves: Leaves) -> Any:
-    """Return one level anew; ``None`` where nothing of it may leave."""
+def _level(index: Any, output: Any, place: FieldPlace, leaves: Leaves) -> Any:
+    """Return a rebuilt level; ``None`` if no part of it may be returned."""
     if not _is_known(index):
         leaves.refuse(output, "with an index of another kind")
     name = _index_name(index.name, output, place, leaves)
@@ -340,7 +341,7 @@ def _level(index: Any, output: Any, place: Place, leaves: Leaves) -> Any:
             leaves.array(values.copy(), own.row()) if leaves.changes_index else values,
             values, equal_nan=dtype.kind == "f",
         ):  # fmt: skip
-            leaves.refuse(output, "with an index of such numbers")
+            leaves.refuse(output, "with an index of numbers that may not be returned")
         return pd.Index(values, name=name)
     if _has_plain_zone(dtype) or (isinstance(dtype, np.dtype) and dtype.kind in "bmM"):
         return _with_step(pd.Index(array.copy(), name=name), getattr(index, "freq", None))
@@ -352,7 +353,7 @@ def _level(index: Any, output: Any, place: Place, leaves: Leaves) -> Any:
         if not (isinstance(label, str) or (pd.api.types.is_scalar(label) and pd.isna(label))):
             leaves.refuse(output, "with an index of objects")
         if isinstance(label, str) and leaves.hides(own.field(label)):
-            leaves.refuse(output, "with such a name in its index")
+            leaves.refuse(output, "with a name in its index that may not be returned")
     if not leaves.reads_index:
         leaves.refuse(output, "with an index of texts")
     return pd.Index([str.__str__(label) if isinstance(label, str) else None for label in labels],

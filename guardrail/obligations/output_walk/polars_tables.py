@@ -1,7 +1,7 @@
 """Frames and series of polars as outputs.
 
-Columns are built anew: a categorical or an enumeration leaves as texts, and what stands below
-a null or beside a slice stays behind.
+Columns are rebuilt: a categorical or an enumeration becomes texts, and the bytes of nulls and the
+data outside of a slice are removed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 import polars as pl
 
 from guardrail.obligations.output_walk.leaves import Leaves
-from guardrail.obligations.output_walk.tables import Column
+from guardrail.obligations.output_walk.tables import OutputColumn
 
 if TYPE_CHECKING:
-    from guardrail.obligations.output_walk.field_paths import Place
+    from guardrail.obligations.output_walk.field_paths import FieldPlace
 
 _SAMPLE_TIME: Final = np.timedelta64(0, "s")
 _NUMBERS: Final = frozenset(
@@ -67,7 +67,7 @@ class PolarsColumn:
         return pl.Series(self.name, [None] * len(self._series), dtype=self._dtype)
 
     def copy(self) -> Any:
-        """Return a copy, with nothing below its nulls."""
+        """Return a copy without the bytes of its nulls."""
         if _kind(self._series.dtype) == "Null":
             return self.null()
         if _kind(self._series.dtype) == "Boolean":
@@ -92,8 +92,8 @@ class PolarsColumn:
         """Return such a column."""
         return pl.Series(self.name, values, dtype=self._dtype, strict=True)
 
-    def pruned(self, place: Place, leaves: Leaves) -> Column:
-        """Return the column, with those fields of its type of which something may leave."""
+    def pruned(self, place: FieldPlace, leaves: Leaves) -> OutputColumn:
+        """Return the column with only the nested fields that may be returned."""
         if not leaves.is_allow_list:
             return self
         return PolarsColumn(self._series, leaves, _pruned(self._dtype, place, leaves))
@@ -105,7 +105,7 @@ def _kind(dtype: Any) -> str:
 
 
 def _plain_type(dtype: Any, output: Any, leaves: Leaves) -> Any:
-    """Return a type without categories; raise `ObligationNotMet` for one that is not known."""
+    """Return a type without categories; raise `ObligationNotMet` for an unknown type."""
     kind = _kind(dtype)
     if kind in ("Categorical", "Enum"):
         return pl.String
@@ -128,7 +128,7 @@ def _plain_type(dtype: Any, output: Any, leaves: Leaves) -> Any:
     return dtype
 
 
-def _pruned(dtype: Any, place: Place, leaves: Leaves) -> Any:
+def _pruned(dtype: Any, place: FieldPlace, leaves: Leaves) -> Any:
     kind = _kind(dtype)
     if leaves.keeps(place):
         return dtype
@@ -141,7 +141,7 @@ def _pruned(dtype: Any, place: Place, leaves: Leaves) -> Any:
             pl.Field(field.name, _pruned(field.dtype, place.field(field.name), leaves))
             for field in dtype.fields
             if leaves.enters(field.name, place.field(field.name), is_declared=False)
-            and (leaves.keeps(place.field(field.name).settled())
+            and (leaves.keeps(place.field(field.name).outside_list())
                  or _kind(field.dtype) in ("List", "Array", "Struct"))
         ]  # fmt: skip
         return pl.Struct(kept)
@@ -149,14 +149,14 @@ def _pruned(dtype: Any, place: Place, leaves: Leaves) -> Any:
 
 
 class PolarsTable:
-    """A frame, opened."""
+    """A frame of polars."""
 
     def __init__(self, frame: Any, leaves: Leaves) -> None:
         self._count = frame.height
         self.columns = [PolarsColumn(series, leaves) for series in frame.get_columns()]
 
-    def make(self, results: list[Any], dropped: Any, place: Place) -> Any:  # noqa: ARG002
-        """Return a frame of the columns that leave."""
+    def make(self, results: list[Any], dropped: Any, place: FieldPlace) -> Any:  # noqa: ARG002
+        """Return a frame of the returned columns."""
         return pl.DataFrame([result for result in results if result is not dropped])
 
     def column_of(self, values: list[Any]) -> Any:
@@ -165,13 +165,13 @@ class PolarsTable:
 
 
 class PolarsSeries:
-    """A series, opened."""
+    """A series of polars."""
 
     def __init__(self, series: Any, leaves: Leaves) -> None:
         self.name = series.name or None
         self.labels: list[str] | None = None
         self.column = PolarsColumn(series, leaves)
 
-    def make(self, column: Any, place: Place, labels: list[str] | None = None) -> Any:  # noqa: ARG002
+    def make(self, column: Any, place: FieldPlace, labels: list[str] | None = None) -> Any:  # noqa: ARG002
         """Return the series."""
         return column

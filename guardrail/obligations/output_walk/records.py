@@ -1,8 +1,8 @@
-"""Records as outputs: mappings, dataclasses, named tuples and models of pydantic's.
+"""Records in outputs: mappings, dataclasses, named tuples and pydantic models.
 
-Each is read field by field. The result is a new object of the same class (for a mapping a dict)
-that has the fields that may leave, and nothing else. A record that holds data which can't be read
-here (slots of another class, private attributes, the state of a built-in base class) is refused.
+Each is read field by field. The result is a new object of the same class (a dict for a mapping)
+that has only the fields that may be returned. A record with data that can't be read here (slots of
+another class, private attributes, the state of a built-in base class) blocks the output.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from typing import Any, Final, NamedTuple
 
 from guardrail.obligations.output_walk.leaves import Leaves
 
-#: A field: its names (the first is what it is read by), its value, and whether its class
-#: declares it.
+#: A field: its names (it is read by the first), its value, and whether its class declares it.
 Field = tuple[tuple[str, ...], Any, bool]
 
-#: What every model of pydantic's keeps in slots.
+#: The slots of every pydantic model.
 _OF_MODELS: Final = frozenset(
     (
         "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__", "__dict__",
@@ -30,17 +29,16 @@ _OF_MODELS: Final = frozenset(
 )  # fmt: skip
 
 
-class Record(NamedTuple):
-    """A record, opened.
+class OutputRecord(NamedTuple):
+    """A record, read field by field.
 
     Attributes:
         fields: its fields.
-        make: returns a record of the same kind, of one value per field; a field whose value is
-            the second argument is left out, or is None where the class declares it.
-        computed: fields that the class computes of the others: names, and how one is read.
-        written: how such a record is written by serializers of its class' own: each gives plain
-            data. Empty where it has none.
-        is_wrapper: whether its one field stands for the whole (a ``RootModel``).
+        make: returns a record of the same kind, from one value per field; a field whose value is
+            the second argument is left out, or is None if the class declares it.
+        computed: fields that the class computes from the others: their names, and how one is read.
+        written: serializers of its class; each returns plain data. Empty if it has none.
+        is_wrapper: whether its only field is the whole value (a ``RootModel``).
         is_series: whether it is a labelled list of values.
     """
 
@@ -52,10 +50,10 @@ class Record(NamedTuple):
     written: tuple[Callable[[Any], Any], ...] = ()
 
 
-def open_record(value: Any, leaves: Leaves) -> Record | None:
-    """Return a record's fields, and how another is made of them; ``None`` for no record.
+def open_record(value: Any, leaves: Leaves) -> OutputRecord | None:
+    """Return a record's fields and how to rebuild it; ``None`` if it is not a record.
 
-    Raises `ObligationNotMet` where a record keeps something that can't be seen.
+    Raises `ObligationNotMet` if a record has data that can't be read.
     """
     kind: Any = type(value)
     if kind is dict or isinstance(value, Mapping):
@@ -70,7 +68,7 @@ def open_record(value: Any, leaves: Leaves) -> Record | None:
     return None
 
 
-def _open_mapping(value: Any, leaves: Leaves) -> Record:
+def _open_mapping(value: Any, leaves: Leaves) -> OutputRecord:
     entries = dict(value)
     for key in entries:
         if type(key) is not str:
@@ -82,10 +80,10 @@ def _open_mapping(value: Any, leaves: Leaves) -> Record:
             key: result for key, result in zip(keys, results, strict=True) if result is not dropped
         }
 
-    return Record([((key,), entry, False) for key, entry in entries.items()], make)
+    return OutputRecord([((key,), entry, False) for key, entry in entries.items()], make)
 
 
-def _open_named_tuple(value: Any, kind: Any, leaves: Leaves) -> Record:
+def _open_named_tuple(value: Any, kind: Any, leaves: Leaves) -> OutputRecord:
     names = kind._fields
     entries = tuple.__iter__(value)
     if not _are_names(names) or len(names) != tuple.__len__(value):
@@ -94,14 +92,16 @@ def _open_named_tuple(value: Any, kind: Any, leaves: Leaves) -> Record:
     def make(results: list[Any], dropped: Any) -> Any:
         return tuple.__new__(kind, [None if each is dropped else each for each in results])
 
-    return Record([((name,), each, True) for name, each in zip(names, entries, strict=True)], make)
+    return OutputRecord(
+        [((name,), each, True) for name, each in zip(names, entries, strict=True)], make
+    )
 
 
 def _are_names(names: Any) -> bool:
     return isinstance(names, tuple) and all(type(name) is str for name in names)
 
 
-def _open_dataclass(value: Any, kind: Any, leaves: Leaves) -> Record:
+def _open_dataclass(value: Any, kind: Any, leaves: Leaves) -> OutputRecord:
     declared = [field.name for field in dataclasses.fields(kind)]
     _check_slots(value, kind, frozenset(declared), leaves)
     aliases = getattr(kind, "__pydantic_fields__", {})
@@ -111,7 +111,7 @@ def _open_dataclass(value: Any, kind: Any, leaves: Leaves) -> Record:
     ]
     extra = _extra(value, frozenset(declared), leaves)
     fields += [((name,), entry, False) for name, entry in extra.items()]
-    # What a class below has in C (an exception's arguments, a set's elements) can't be seen.
+    # The state of a base class in C (an exception's arguments, a set's elements) can't be read.
     made_by = _plain_maker(value, kind, leaves)
 
     def make(results: list[Any], dropped: Any) -> Any:
@@ -126,10 +126,10 @@ def _open_dataclass(value: Any, kind: Any, leaves: Leaves) -> Record:
         return made
 
     computed = _computed(kind) + _read_by_class(kind, tuple(declared))
-    return Record(fields, make, computed, written=_serializers(kind, leaves))
+    return OutputRecord(fields, make, computed, written=_serializers(kind, leaves))
 
 
-def _open_model(value: Any, kind: Any, is_root: bool, leaves: Leaves) -> Record:
+def _open_model(value: Any, kind: Any, is_root: bool, leaves: Leaves) -> OutputRecord:
     if any(entry is not None for entry in (value.__pydantic_private__ or {}).values()):
         leaves.refuse(value, "with private attributes")
     _check_slots(value, kind, _OF_MODELS, leaves)
@@ -168,24 +168,24 @@ def _open_model(value: Any, kind: Any, is_root: bool, leaves: Leaves) -> Record:
 
     is_wrapper = is_root and len(fields) == 1
     written = _serializers(kind, leaves)
-    return Record(fields, make, _computed(kind), is_wrapper, written=written)
+    return OutputRecord(fields, make, _computed(kind), is_wrapper, written=written)
 
 
 def names_of_field(name: str, field: Any) -> tuple[str, ...]:
-    """Return a field's name, and all others under which it can be written."""
+    """Return a field's name and its aliases."""
     aliases = [
         getattr(field, key, None) for key in ("alias", "serialization_alias", "validation_alias")
     ]
     aliases.extend(getattr(aliases[2], "choices", ()))  # an AliasChoices
     for alias in list(aliases):
-        path = getattr(alias, "path", None)  # an AliasPath: a field within others
+        path = getattr(alias, "path", None)  # an AliasPath: a field inside others
         if type(path) is list and all(type(step) is str for step in path):
             aliases.append(".".join(path))
     return (name, *dict.fromkeys(a for a in aliases if type(a) is str and a != name))
 
 
 def computed_fields(kind: Any) -> list[tuple[tuple[str, ...], Any]]:
-    """Return the fields that a class of pydantic's computes of its others: names and type."""
+    """Return the computed fields of a pydantic class: names and type."""
     decorators = getattr(kind, "__pydantic_decorators__", None)
     found = getattr(decorators, "computed_fields", {}) if decorators is not None else {}
     return [
@@ -202,9 +202,9 @@ def _computed(kind: Any) -> tuple[tuple[tuple[str, ...], Callable[[Any], Any]], 
 def _read_by_class(
     kind: Any, declared: tuple[str, ...]
 ) -> tuple[tuple[tuple[str, ...], Callable[[Any], Any]], ...]:
-    """Return those fields that code of the class gives: by a property, or another descriptor.
+    """Return the fields that code of the class returns: by a property, or another descriptor.
 
-    It may keep the value under another name, so what it gives is looked at as well.
+    The class may store the value under another name, so the returned value is checked as well.
     """
     lies = kind.__getattribute__ is not object.__getattribute__
     found = [name for name in declared if lies or _is_descriptor(kind, name)]
@@ -217,7 +217,7 @@ def _is_descriptor(kind: Any, name: str) -> bool:
 
 
 def _serializers(kind: Any, leaves: Leaves) -> tuple[Callable[[Any], Any], ...]:
-    """Return how a class of pydantic's writes its records, where functions do it.
+    """Return the serializers of a pydantic class, if it has functions for this.
 
     By the names of fields and by their aliases; an allow-list names fields.
     """
@@ -238,7 +238,7 @@ def _writer(kind: Any, mode: str, by_alias: bool) -> Callable[[Any], Any]:
 
 @functools.lru_cache(maxsize=256)
 def _has_serializers(kind: Any) -> bool:
-    """Return whether functions write a part of a class' records; also where that is unclear."""
+    """Return whether functions serialize a part of a class's records; true if this is unclear."""
     waiting: list[Any] = [kind.__pydantic_core_schema__]
     if type(waiting[0]) is not dict:
         return True
@@ -266,7 +266,10 @@ def _reader(name: str) -> Callable[[Any], Any]:
 
 
 def _plain_maker(value: Any, kind: Any, leaves: Leaves) -> Callable[[], Any]:
-    """Return what makes an empty object of a class; refuse one that keeps state of its own."""
+    """Return a function that makes an empty object of a class.
+
+    Raises `ObligationNotMet` if objects of the class have other state.
+    """
 
     def make() -> Any:
         try:
@@ -290,7 +293,7 @@ def _check_slots(value: Any, kind: Any, known: frozenset[str], leaves: Leaves) -
 
 
 def _extra(value: Any, declared: frozenset[str], leaves: Leaves) -> dict[str, Any]:
-    """Return what an object carries beside its fields."""
+    """Return the attributes of an object beside its fields."""
     own = _without_caches(getattr(value, "__dict__", {}), type(value))
     if any(type(name) is not str for name in own):
         leaves.refuse(value, "with attributes whose names are not strings")
@@ -298,7 +301,7 @@ def _extra(value: Any, declared: frozenset[str], leaves: Leaves) -> dict[str, An
 
 
 def _without_caches(own: Mapping[str, Any], kind: Any) -> dict[str, Any]:
-    """Return attributes but those that a class has computed of others: of the old values."""
+    """Return attributes without cached properties, which are computed from the old values."""
     return {
         name: entry
         for name, entry in own.items()

@@ -1,4 +1,4 @@
-"""How an obligation refuses an output: the message has the type of the output, never a value."""
+"""The error for an output that is blocked: it has the type of the output, never a value."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from guardrail._type_names import type_name
 
 
 def blocked(name: str, expected: str, output: Any, *, inside: str = "") -> ObligationNotMet:
-    """Return the refusal of an output with which the obligation ``name`` can't be met."""
+    """Return the error for an output on which the obligation ``name`` can't be met."""
     arrived = type_name(output)
     numpy: Any = sys.modules.get("numpy")
     if numpy is not None and isinstance(output, numpy.ndarray | numpy.generic):
         dtype = output.dtype
         if str(dtype) != arrived:
-            # The names of a structured type's fields are the model's business.
+            # The names of a structured type's fields are not shown.
             arrived += " of " + ("a structured type" if dtype.names else str(dtype))
     got = f"{arrived} {inside}".strip()
     return ObligationNotMet(

@@ -1,7 +1,7 @@
-"""Whether a list of numbers is one score for each row of the input, or the classes of one row.
+"""Decide whether a list of numbers has one score per input row, or the classes of one row.
 
-The input says: n numbers for n rows, n > 1, are one score a row; numbers for one row are its
-classes; any other count is neither, and an obligation that must know refuses.
+The input decides: n numbers for n rows (n > 1) are one score per row; numbers for one row are its
+classes. Any other count is neither, and an obligation that must know blocks the output.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from guardrail.values import View
 
 
 def are_scores_of_rows(count: int, context: ObligationContext | None) -> bool | None:
-    """Return whether so many numbers are one score a row; ``None`` where they are neither.
+    """Return whether some numbers are one score per row; ``None`` if they are neither.
 
     Arguments:
-        count: how many numbers the model returned side by side.
-        context: the call; ``None`` for one without an input.
+        count: how many numbers the model returned in a list.
+        context: the call; ``None`` for a call without an input.
     """
     rows, is_batch = _rows_of(context.view) if context is not None else (1, False)
     if rows == 1 or not count:
@@ -29,9 +29,9 @@ def are_scores_of_rows(count: int, context: ObligationContext | None) -> bool | 
 
 
 def _rows_of(view: View) -> tuple[int, bool]:
-    """Return the rows of an input, and whether it is surely one of rows.
+    """Return the number of rows of an input, and whether its first axis certainly is rows.
 
-    An array with one axis can be the features of one row, a list the messages of one chat.
+    An array with one axis can be the features of one row, and a list the messages of one chat.
     """
     if view.kind == "tensor":
         return view.rows, len(view.shape) > 1

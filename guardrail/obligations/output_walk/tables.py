@@ -1,9 +1,9 @@
-"""Tables and series as outputs: what the three libraries have in common for the walk.
+"""The interface of tables and series in outputs, for all three libraries.
 
-A table is read column by column, and built anew of those that may leave: without categories,
-dictionaries, types of enumerations, attributes and metadata, and without the values that may
-stand below a null or beside a slice. None of the libraries is imported here: an output can be
-a table only where the model has imported its library.
+A table is read column by column, and rebuilt from those that may be returned: without categories,
+dictionaries, enumeration types, attributes and metadata, and without the bytes of nulls and the
+data outside of a slice. None of the libraries is imported here: an output can be a table only if
+the model has imported its library.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from guardrail.obligations.output_walk.field_paths import Place
+    from guardrail.obligations.output_walk.field_paths import FieldPlace
     from guardrail.obligations.output_walk.leaves import Leaves
 
 
-class Column(Protocol):
+class OutputColumn(Protocol):
     """One column of a table.
 
     Attributes:
         name: its name.
         is_nested: whether its cells are lists or records.
-        numbers: of a column of numbers, gives a copy of its values, where they are null, and
-            whether it can hold a null.
-        values: of a column of texts or objects, gives its cells.
-        sample: of any other column, a value such as its cells are.
+        numbers: for a column of numbers, returns a copy of its values, which are null, and whether
+            it can have nulls.
+        values: for a column of texts or objects, returns its cells.
+        sample: for any other column, a value of the same kind as its cells.
     """
 
     name: str
@@ -40,42 +40,42 @@ class Column(Protocol):
         ...
 
     def null(self) -> Any:
-        """Return such a column, of nulls."""
+        """Return a column of this type with only nulls."""
         ...
 
     def copy(self) -> Any:
-        """Return such a column, with the same values."""
+        """Return a copy of the column."""
         ...
 
     def of_numbers(self, values: Any, nulls: Any) -> Any:
-        """Return such a column of these numbers."""
+        """Return a column of this type with these numbers."""
         ...
 
     def of_values(self, values: list[Any]) -> Any:
-        """Return such a column of these cells."""
+        """Return a column of this type with these cells."""
         ...
 
-    def pruned(self, place: Place, leaves: Leaves) -> Column:
-        """Return a nested column whose type has those fields only of which something leaves."""
+    def pruned(self, place: FieldPlace, leaves: Leaves) -> OutputColumn:
+        """Return a nested column with only the fields that may be returned."""
         ...
 
 
-class Table(Protocol):
-    """A table, opened."""
+class OutputTable(Protocol):
+    """A table, read column by column."""
 
     columns: list[Any]
 
-    def make(self, results: list[Any], dropped: Any, place: Place) -> Any:
-        """Return a table of the columns that leave: one result per column."""
+    def make(self, results: list[Any], dropped: Any, place: FieldPlace) -> Any:
+        """Return a table of the returned columns: one result per column."""
         ...
 
     def column_of(self, values: list[Any]) -> Any:
-        """Return a single column of the library's, of one value per row."""
+        """Return a column of the library with one value per row."""
         ...
 
 
-def open_table(value: Any, leaves: Leaves) -> Table | None:
-    """Return a table's columns, and how another is made of them; ``None`` for no table."""
+def open_table(value: Any, leaves: Leaves) -> OutputTable | None:
+    """Return a table's columns and how to rebuild it; ``None`` if it is not a table."""
     modules: Any = sys.modules
     pandas, polars, arrow = (modules.get(name) for name in ("pandas", "polars", "pyarrow"))
     kind: Any = type(value)
@@ -94,12 +94,12 @@ def open_table(value: Any, leaves: Leaves) -> Table | None:
     return None
 
 
-class Series(Protocol):
-    """One column by itself, opened.
+class OutputSeries(Protocol):
+    """One column outside of a table.
 
     Attributes:
-        name: its name; ``None`` where it has none.
-        labels: the names of its values, where its index is of texts; else ``None``.
+        name: its name; ``None`` if it has none.
+        labels: the names of its values, if its index has texts; else ``None``.
         column: its values.
     """
 
@@ -107,13 +107,13 @@ class Series(Protocol):
     labels: list[str] | None
     column: Any
 
-    def make(self, column: Any, place: Place, labels: list[str] | None = None) -> Any:
-        """Return a series of such a column, under its labels or some of them."""
+    def make(self, column: Any, place: FieldPlace, labels: list[str] | None = None) -> Any:
+        """Return a series of a column, with its labels or some of them."""
         ...
 
 
-def open_series(value: Any, leaves: Leaves) -> Series | None:
-    """Return a series of pandas' or polars', opened; ``None`` for anything else."""
+def open_series(value: Any, leaves: Leaves) -> OutputSeries | None:
+    """Return a series of pandas or polars; ``None`` for anything else."""
     modules: Any = sys.modules
     pandas, polars = modules.get("pandas"), modules.get("polars")
     kind: Any = type(value)

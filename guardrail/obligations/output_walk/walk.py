@@ -1,9 +1,9 @@
-"""The one walk over an output, for every obligation on outputs.
+"""The walk over an output, for every obligation on outputs.
 
-It knows texts, numbers, times, records, lists, tables and arrays, and builds each anew of the
-parts that it has looked at: whatever else an object carries (attributes, metadata, categories,
-the memory below a view) stays behind. What it does not know is refused. What becomes of a part
-is said by `guardrail.obligations.output_walk.leaves.Leaves`.
+It handles texts, numbers, times, records, lists, tables and arrays, and rebuilds each from the
+parts that it has visited: other data of an object (attributes, metadata, categories, the memory of
+an array's base) is removed. An unknown type blocks the output. The result for each part is decided
+by `guardrail.obligations.output_walk.leaves.Leaves`.
 """
 
 from __future__ import annotations
@@ -22,16 +22,22 @@ from guardrail.obligations.output_walk.arrays import (
     is_plain_array,
     numpy_kind,
 )
-from guardrail.obligations.output_walk.field_paths import Place
-from guardrail.obligations.output_walk.leaves import DROPPED, Collapsed, Leaves, Numbers
-from guardrail.obligations.output_walk.records import Field, Record, open_record
-from guardrail.obligations.output_walk.tables import Column, Series, Table, open_series, open_table
+from guardrail.obligations.output_walk.field_paths import FieldPlace
+from guardrail.obligations.output_walk.leaves import DROPPED, Collapsed, Leaves, NumberColumn
+from guardrail.obligations.output_walk.records import Field, OutputRecord, open_record
+from guardrail.obligations.output_walk.tables import (
+    OutputColumn,
+    OutputSeries,
+    OutputTable,
+    open_series,
+    open_table,
+)
 from guardrail.obligations.output_walk.zones import plain_zone
 
-#: Outputs nested deeper are refused.
+#: The largest nesting depth; a deeper output is blocked.
 LIMIT_DEPTH: Final = 64
 
-# By identity: the metaclass of a type may call it equal to any other.
+# Compared by identity, because a metaclass can override equality.
 _SCALARS: Final = frozenset(map(id, (bool, int, float, complex, str, bytes, type(None))))
 _NUMBERS: Final = frozenset(map(id, (int, float)))
 _PLAIN_CONTAINERS: Final = frozenset(map(id, (dict, list, tuple)))
@@ -44,42 +50,42 @@ _TIMES: Final = frozenset(
     )
 )
 _PANDAS_SCALARS: Final = frozenset(("Timestamp", "Timedelta", "NaTType", "NAType"))
-#: Numpy's letters for numbers, truths and times.
+#: Numpy's letters for numbers, bools and times.
 _NUMERIC: Final = frozenset("fiubcmM")
-#: What every member of an enumeration has.
+#: The attributes of every member of an enumeration.
 _OF_MEMBERS: Final = frozenset(("_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"))
 
 
 def walk(output: Any, leaves: Leaves) -> Any:
-    """Return a copy of ``output`` in which each leaf is what ``leaves`` makes of it.
+    """Return a copy of ``output`` in which each leaf is the result of ``leaves``.
 
-    Raises `ObligationNotMet` (``output_blocked``) for what is not known, for what nests deeper than
-    `LIMIT_DEPTH` or holds itself, and where ``leaves`` refuses.
+    Raises `ObligationNotMet` (``output_blocked``) for an unknown type, for an output that nests
+    deeper than `LIMIT_DEPTH` or contains itself, and if ``leaves`` blocks a part.
     """
-    result = _Walk(leaves).value(output, leaves.paths.start(), 0)
+    result = _OutputWalk(leaves).value(output, leaves.paths.start(), 0)
     leaves.finish(output, result)
     return result
 
 
-class _Walk:
-    """One walk. A part that stands in several places is looked at once for each kind of place."""
+class _OutputWalk:
+    """One walk. An object at several places is visited once for each distinct place."""
 
     __slots__ = ("_done", "_leaves", "_open")
 
     def __init__(self, leaves: Leaves) -> None:
         self._leaves = leaves
         self._open: set[int] = set()
-        self._done: dict[tuple[int, Place], tuple[Any, Any]] = {}
+        self._done: dict[tuple[int, FieldPlace], tuple[Any, Any]] = {}
 
-    def value(self, value: Any, place: Place, depth: int) -> Any:
-        """Return what leaves of a value."""
+    def value(self, value: Any, place: FieldPlace, depth: int) -> Any:
+        """Return the result for a value."""
         kind: Any = type(value)
         if id(kind) in _SCALARS:
             return self._leaf(value, place)
         if id(kind) not in _PLAIN_CONTAINERS:
             if isinstance(value, enum.Enum):
                 return self._member(value, place, depth)
-            if isinstance(value, str):  # a subclass of its own, or numpy's: its text, no more
+            if isinstance(value, str):  # a subclass, also numpy's: only its text
                 return self._leaf(str.__str__(value), place)
             if numpy_kind(value):
                 return self._numpy(value, place)
@@ -95,10 +101,11 @@ class _Walk:
         self._open.add(identity)
         result = self._container(value, place, depth + 1)
         self._open.discard(identity)
-        self._done[identity, place] = (value, result)  # holds it, so that no other has its id
+        # keeps the object, so that its id is not reused
+        self._done[identity, place] = (value, result)
         return result
 
-    def _container(self, value: Any, place: Place, depth: int) -> Any:
+    def _container(self, value: Any, place: FieldPlace, depth: int) -> Any:
         if id(type(value)) not in _PLAIN_CONTAINERS:
             table = open_table(value, self._leaves)
             if table is not None:
@@ -117,18 +124,18 @@ class _Walk:
             return self._sequence(value, place, depth)
         return self._unknown(value, place)
 
-    def _unknown(self, value: Any, place: Place) -> Any:
-        """What is not known is refused; where it would not leave anyhow, it is left out."""
-        if not self._leaves.keeps(place.settled()):
+    def _unknown(self, value: Any, place: FieldPlace) -> Any:
+        """Block an unknown type; leave it out if it would not be returned anyway."""
+        if not self._leaves.keeps(place.outside_list()):
             return DROPPED
         return self._leaves.refuse(value)
 
-    def _leaf(self, value: Any, place: Place) -> Any:
-        place = place.settled()
+    def _leaf(self, value: Any, place: FieldPlace) -> Any:
+        place = place.outside_list()
         return self._leaves.leaf(value, place) if self._leaves.keeps(place) else DROPPED
 
-    def _member(self, member: enum.Enum, place: Place, depth: int) -> Any:
-        """A member of an enumeration leaves as it is, or not at all: it can't be changed."""
+    def _member(self, member: enum.Enum, place: FieldPlace, depth: int) -> Any:
+        """Return a member of an enumeration unchanged, or block it: it can't be changed."""
         if not vars(member).keys() <= _OF_MEMBERS:
             self._leaves.refuse(member, "that has attributes of its own")
         for part in (member._value_, member._name_):
@@ -136,13 +143,13 @@ class _Walk:
             if changed is DROPPED:
                 return DROPPED
             if not _same(changed, part):
-                self._leaves.refuse(member, "whose value may not leave")
+                self._leaves.refuse(member, "whose value may not be returned")
         return member
 
     # Records.
 
     def _record(  # noqa: PLR0912  one loop, for each output passes here
-        self, record: Record, value: Any, place: Place, depth: int
+        self, record: OutputRecord, value: Any, place: FieldPlace, depth: int
     ) -> Any:
         leaves = self._leaves
         if leaves.is_allow_list:
@@ -150,7 +157,7 @@ class _Walk:
         if type(value) is not dict:
             leaves.label(type(value).__name__, place, is_declared=True)
         results: list[Any] = []
-        numbers: list[tuple[int, str, Any, Place]] = []
+        numbers: list[tuple[int, str, Any, FieldPlace]] = []
         others = 0
         for index, (names, part, declared) in enumerate(record.fields):
             name, kind = names[0], type(part)
@@ -159,7 +166,7 @@ class _Walk:
             own = place.field(*names)
             is_scalar = id(kind) in _SCALARS
             if is_scalar or not isinstance(part, _LISTS):
-                own = own.settled()
+                own = own.outside_list()
             if leaves.hides(own):
                 results.append(None)
             elif not leaves.enters(name, own, is_declared=declared):
@@ -184,9 +191,13 @@ class _Walk:
         return made
 
     def _row(
-        self, numbers: list[tuple[int, str, Any, Place]], record: Record, place: Place,
-        *, is_whole: bool,
-    ) -> list[Any] | Collapsed:  # fmt: skip
+        self,
+        numbers: list[tuple[int, str, Any, FieldPlace]],
+        record: OutputRecord,
+        place: FieldPlace,
+        *,
+        is_whole: bool,
+    ) -> list[Any] | Collapsed:
         return self._leaves.row(
             [part for _, _, part, _ in numbers],
             [name for _, name, _, _ in numbers],
@@ -196,46 +207,46 @@ class _Walk:
             is_list=record.is_series,
         )
 
-    def _check_names(self, record: Record, value: Any) -> None:
-        """Refuse a record in which a name means two fields: which of them is meant is unclear."""
+    def _check_names(self, record: OutputRecord, value: Any) -> None:
+        """Block a record in which a name matches two fields, since the intended one is unclear."""
         names = [name for own, _, _ in record.fields for name in set(own)]
         names += [name for own, _ in record.computed for name in set(own)]
         known = self._leaves.paths.vocabulary
         if any(names.count(name) > 1 for name in known.intersection(names)):
-            self._leaves.refuse(value, "in which one name means two fields")
+            self._leaves.refuse(value, "in which one name matches two fields")
 
-    def _check_made(self, record: Record, made: Any, place: Place, depth: int) -> None:
-        """Refuse a record of which code of its class makes more than what leaves of its fields."""
+    def _check_made(self, record: OutputRecord, made: Any, place: FieldPlace, depth: int) -> None:
+        """Block a record whose class computes more than the returned fields."""
         for names, read in record.computed:
             self._check_computed(names, read, made, place, depth)
         for write in record.written:
             try:
                 written = write(made)
-            except ValueError:  # which pydantic makes of what a serializer raises
+            except ValueError:  # pydantic converts the errors of a serializer
                 written = DROPPED
             if written is DROPPED or not _tells_all(self.value(written, place, depth), written):
-                self._leaves.refuse(made, "that is written by a serializer, and not as it is")
+                self._leaves.refuse(made, "that a serializer writes with other content")
 
     def _check_computed(
-        self, names: tuple[str, ...], read: Any, made: Any, place: Place, depth: int
+        self, names: tuple[str, ...], read: Any, made: Any, place: FieldPlace, depth: int
     ) -> None:
-        """Refuse a computed field that may not leave as it is computed from what leaves."""
+        """Block a computed field that may not be returned as computed from the returned fields."""
         leaves, own = self._leaves, place.field(*names)
         computed = read(made)
         for name in names:
             leaves.label(name, place, is_declared=True)
         if computed is None:
             return
-        is_hidden = leaves.hides(own.settled())
+        is_hidden = leaves.hides(own.outside_list())
         if not is_hidden and leaves.enters(names[0], own, is_declared=False):
             is_hidden = not _same(self.value(computed, own, depth), computed)
         elif leaves.is_allow_list:
             is_hidden = True
         if is_hidden:
-            leaves.refuse(made, "with a computed field that may not leave as it is")
+            leaves.refuse(made, "with a computed field that may not be returned unchanged")
 
-    def _wrapper(self, record: Record, place: Place, depth: int) -> Any:
-        """A model whose one value stands for the whole: its place is the model's own."""
+    def _wrapper(self, record: OutputRecord, place: FieldPlace, depth: int) -> Any:
+        """Return the result for a model with a root value, whose place is that of the model."""
         ((names, part, _),) = record.fields
         inner = place.joined([place.field(*names)]) if place.field(*names).forms else place
         if self._leaves.hides(inner) and not self._leaves.hides(place):
@@ -249,7 +260,7 @@ class _Walk:
 
     # Lists.
 
-    def _sequence(self, value: list[Any] | tuple[Any, ...], place: Place, depth: int) -> Any:
+    def _sequence(self, value: list[Any] | tuple[Any, ...], place: FieldPlace, depth: int) -> Any:
         leaves, own = self._leaves, place.item()
         entries = list(value)
         numeric = [
@@ -274,13 +285,13 @@ class _Walk:
         results = [None if result is DROPPED else result for result in results]
         return tuple(results) if isinstance(value, tuple) else results
 
-    def _item(self, entry: Any, place: Place, depth: int) -> Any:
+    def _item(self, entry: Any, place: FieldPlace, depth: int) -> Any:
         return None if self._leaves.hides(place) else self.value(entry, place, depth)
 
     # Arrays.
 
-    def _numpy(self, value: Any, place: Place) -> Any:
-        leaves, place = self._leaves, place.settled()
+    def _numpy(self, value: Any, place: FieldPlace) -> Any:
+        leaves, place = self._leaves, place.outside_list()
         kind = value.dtype.kind
         if not is_array(value):
             if type(value) is not value.dtype.type or kind not in _NUMERIC:
@@ -301,15 +312,15 @@ class _Walk:
 
     # Tables.
 
-    def _table(self, table: Table, value: Any, place: Place, depth: int) -> Any:
+    def _table(self, table: OutputTable, value: Any, place: FieldPlace, depth: int) -> Any:
         leaves = self._leaves
         results: list[Any] = [DROPPED] * len(table.columns)
-        numbers: list[tuple[int, Column, Numbers]] = []
+        numbers: list[tuple[int, OutputColumn, NumberColumn]] = []
         others = 0
         for index, column in enumerate(table.columns):
             leaves.label(column.name, place)
             own = place.field(column.name).row()
-            if leaves.hides(own.settled()):
+            if leaves.hides(own.outside_list()):
                 results[index] = column.null()
                 continue
             if not leaves.enters(column.name, own, is_declared=False):
@@ -317,11 +328,13 @@ class _Walk:
             if column.is_nested:
                 others += 1
                 results[index] = self._nested(column, value, own, depth)
-            elif not leaves.keeps(own.settled()):
+            elif not leaves.keeps(own.outside_list()):
                 continue
             elif column.numbers is not None:
                 values, nulls, is_nullable = column.numbers()
-                numbers.append((index, column, Numbers(values, nulls, own.settled(), is_nullable)))
+                numbers.append(
+                    (index, column, NumberColumn(values, nulls, own.outside_list(), is_nullable))
+                )
             else:
                 others += 1
                 results[index] = self._flat(column, own, depth)
@@ -337,18 +350,18 @@ class _Walk:
             return DROPPED
         return table.make(results, DROPPED, place)
 
-    def _series(self, series: Series, value: Any, place: Place, depth: int) -> Any:
+    def _series(self, series: OutputSeries, value: Any, place: FieldPlace, depth: int) -> Any:
         leaves, column, own = self._leaves, series.column, place
         if series.name is not None:
             leaves.label(series.name, place)
             own = place.field(series.name)
-            if leaves.hides(own.settled()):
+            if leaves.hides(own.outside_list()):
                 return series.make(column.null(), own)
             if not leaves.enters(series.name, own, is_declared=False):
                 return DROPPED
         if series.labels is not None and not column.is_nested:
             return self._record(self._labelled(series, own), value, own, depth)
-        own = own.settled()
+        own = own.outside_list()
         if column.is_nested:
             done = self._nested(column, value, own.row(), depth)
             return done if done is DROPPED else series.make(done, own)
@@ -372,8 +385,8 @@ class _Walk:
             return row.value
         return series.make(column.of_values(row), own)
 
-    def _labelled(self, series: Series, place: Place) -> Record:
-        """Return a series whose values have names as the record that it is."""
+    def _labelled(self, series: OutputSeries, place: FieldPlace) -> OutputRecord:
+        """Return a series with labels as a record."""
         labels = series.labels or []
 
         def make(results: list[Any], dropped: Any) -> Any:
@@ -385,17 +398,17 @@ class _Walk:
         fields: list[Field] = [
             ((label,), entry, False) for label, entry in zip(labels, entries, strict=True)
         ]
-        return Record(fields, make, is_series=True)
+        return OutputRecord(fields, make, is_series=True)
 
-    def _flat(self, column: Column, place: Place, depth: int) -> Any:
-        if column.values is None:  # times, truths: nothing that an obligation could change
-            self._leaves.leaf(column.sample, place.settled())
+    def _flat(self, column: OutputColumn, place: FieldPlace, depth: int) -> Any:
+        if column.values is None:  # times and bools, which no obligation changes
+            self._leaves.leaf(column.sample, place.outside_list())
             return column.copy()
         return column.of_values(
             [self._cell(entry, column, place, depth) for entry in column.values()]
         )
 
-    def _nested(self, column: Column, table: Any, place: Place, depth: int) -> Any:
+    def _nested(self, column: OutputColumn, table: Any, place: FieldPlace, depth: int) -> Any:
         if not self._leaves.reads_nested:
             self._leaves.refuse(table, "with a nested column")
         cells = [self._cell(entry, column, place, depth) for entry in column.all_values()]
@@ -404,10 +417,10 @@ class _Walk:
         cells = [None if cell is DROPPED else cell for cell in cells]
         return column.pruned(place, self._leaves).of_values(cells)
 
-    def _cell(self, entry: Any, column: Column, place: Place, depth: int) -> Any:
+    def _cell(self, entry: Any, column: OutputColumn, place: FieldPlace, depth: int) -> Any:
         if entry is None or _is_null(entry):
             return entry
-        if type(entry) is float and entry != entry:  # noqa: PLR0124  a null of pandas'
+        if type(entry) is float and entry != entry:  # noqa: PLR0124  a null of pandas
             return entry
         is_flat = id(type(entry)) in _SCALARS or isinstance(entry, str)
         if not is_flat and not column.is_nested and not self._leaves.reads_nested:
@@ -418,13 +431,13 @@ class _Walk:
 
 
 def _is_null(entry: Any) -> bool:
-    """Whether it is one of pandas' own two; a class of the same name may hold anything."""
+    """Return whether it is one of pandas' two nulls; another class with the same name is not."""
     pandas: Any = sys.modules.get("pandas")
     return pandas is not None and (entry is pandas.NA or entry is pandas.NaT)
 
 
 def _plain_scalar(value: Any, kind: Any) -> Any:
-    """Return a time, a decimal or an id with nothing about it; ``None`` for anything else."""
+    """Return a time, a decimal or a UUID without attached data; ``None`` for anything else."""
     if id(kind) in _TIMES:
         zone = getattr(value, "tzinfo", None)
         if zone is None or zone is datetime.UTC:
@@ -455,7 +468,10 @@ def _text_array(array: Any, texts: list[Any]) -> Any:
 
 
 def _tells_all(result: Any, written: Any) -> bool:
-    """Return whether all of what is written may leave, but for names without a value."""
+    """Return whether everything in serialized data may be returned.
+
+    Names without a value do not matter.
+    """
     if written is None:
         return True
     if isinstance(written, dict):
@@ -470,7 +486,7 @@ def _tells_all(result: Any, written: Any) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Return whether a value that was walked is what it was; ``False`` where that is unclear."""
+    """Return whether a value is unchanged after the walk; ``False`` if that is unclear."""
     if one is other:
         return True
     if type(one) is not type(other):

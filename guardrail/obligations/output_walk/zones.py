@@ -1,4 +1,4 @@
-"""Time zones in outputs: only known zones leave, because a custom zone's name may hold data."""
+"""Time zones in outputs: only known ones are returned, as a custom name may hold data."""
 
 from __future__ import annotations
 

@@ -1,11 +1,10 @@
-"""The counters of quotas in memory: all of a call's taken, or none.
+"""The counters of quotas in memory. A call takes from all of its counters, or from none.
 
-Owns `Counters`, one window per key, on the injected clock. Refuses timer threads, the
-machine's clock, and more counters than its bound: what is over is swept as calls come in,
-and where even that leaves no room, a call that needs a new counter is refused. Called by
-`quota` on the way in.
+`Counters` has one window per key, on the injected clock. There is no timer thread: expired counters
+are removed as calls arrive. The number of counters is limited; if no expired one can be removed, a
+call that needs a new counter is denied. `guardrail.obligations.quota.obligation` uses this module.
 
-Compiled as it stands, with ``counters.pxd`` beside it; the file is its own plain-Python twin.
+Cython compiles this file with ``counters.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -19,24 +18,24 @@ from typing import Final, NamedTuple
 
 from guardrail.obligations.quota.windows import KINDS, Hit, Strategy, Window
 
-#: Counters that are kept at once, unless the constructor is told otherwise.
+#: The default limit of counters.
 LIMIT_KEYS: Final = 1_000_000
-#: Where no counter is opened, so often is looked for some that are over, and at so many.
+#: How often, in calls that open no counter, some are checked for expiry; and how many.
 _SWEEP_EVERY_S: Final = 0.01
 _SWEPT: Final = 32
 
 
-#: The least and the greatest time that there is; infinity is none.
+#: The least and the greatest valid time; infinity is invalid.
 _FIRST: Final = -sys.float_info.max
 _LAST: Final = sys.float_info.max
 
 
 class ClockError(Exception):
-    """The clock went back, or gives no time: nothing can be counted, and nothing was taken."""
+    """The clock went back, or returns no valid time; nothing was taken."""
 
 
 class Taken(NamedTuple):
-    """What was taken, from which window, and when."""
+    """A hit that was taken, from which window, and when."""
 
     hit: Hit
     window: Window
@@ -44,18 +43,18 @@ class Taken(NamedTuple):
 
 
 class StoreFullError(Exception):
-    """The store holds as many live counters as it may; nothing was taken."""
+    """The store has reached its limit of counters; nothing was taken."""
 
 
 class Counters:
     """One window per strategy and key, for one process and its threads.
 
     Arguments:
-        elapsed: the time in seconds, of a clock that a step of the wall clock does not move:
-            else setting the clock would open, or close, every window.
-        limit_keys: how many counters may be kept at once.
+        elapsed: returns the time in seconds, from a clock that setting the wall clock does not
+            change: otherwise that would end or prolong every window.
+        limit_keys: the most counters.
 
-    Every counter is looked at and changed under ``lock``, which is held for no longer.
+    Every counter is read and changed under ``lock``, which is held only for that time.
     """
 
     __slots__ = (
@@ -75,21 +74,22 @@ class Counters:
         self.limit_keys = limit_keys
         self._elapsed = elapsed
         self._latest = _FIRST
-        self.lock = threading.RLock()  # lets itself be let go by nobody but its owner
+        self.lock = threading.RLock()  # can be released only by its owner
         self._take_lock = self.lock.acquire
         self._let_lock_go = self.lock.release
         self._windows: dict[Strategy, dict[str, Window]] = {kind: {} for kind in KINDS}
         self._all = tuple(self._windows.values())
-        self._sweeping: deque[tuple[Strategy, str]] = deque()  # each key once, oldest look first
+        # each key once, the one that was checked longest ago first
+        self._sweeping: deque[tuple[Strategy, str]] = deque()
         self._sweep_at = -math.inf
 
     def __len__(self) -> int:
-        """Return the number of counters that are kept, those not yet swept among them."""
+        """Return the number of counters, including expired ones that were not removed yet."""
         return self._kept()
 
     def _kept(self) -> int:
         kept = 0
-        for windows in self._all:  # asked twice for every new caller
+        for windows in self._all:  # called twice for every new caller
             kept += len(windows)
         return kept
 
@@ -97,8 +97,8 @@ class Counters:
         """Return the time. Hold ``lock``.
 
         Raises:
-            ClockError: where the clock went back, or is at NaN or infinity: a window that was full
-                would look as one that is over.
+            ClockError: if the clock went back, or returns NaN or infinity: a full window would look
+                expired.
         """
         now = self._elapsed()
         if not self._latest <= now <= _LAST:
@@ -107,8 +107,8 @@ class Counters:
         return now
 
     def acquire(self, hit: Hit) -> float:
-        """Take a hit, or nothing; return as `acquire_all` does, for this one hit."""
-        try:  # `with`, written out: that costs as much as the taking
+        """Take one hit, or nothing; return its wait time as `acquire_all` does."""
+        try:  # without `with`, which costs as much as taking the hit
             self._take_lock()
             now = self.now()
             windows = self._windows[hit.strategy]
@@ -120,17 +120,16 @@ class Counters:
         finally:
             try:  # noqa: SIM105
                 self._let_lock_go()
-            except RuntimeError:  # interrupted while it waited for the lock: it is not ours
+            except RuntimeError:  # interrupted while waiting for the lock, which is not held then
                 pass
 
     def acquire_all(self, hits: Sequence[Hit], taken: list[Taken] | None = None) -> list[float]:
-        """Take every hit, or none, in one step that no other thread can come between.
+        """Take every hit, or none, atomically.
 
-        Where all are taken, ``taken`` gets one `Taken` for each, by which it can be given back.
-        The keys must differ. Returns for each hit the seconds until it would fit by
-        itself, in order: all are 0.0 where all were taken, and nothing was taken where
-        any is not. Raises `StoreFullError` where a counter would be one too many, and
-        `ClockError` as `now` does.
+        If all are taken, one `Taken` for each is added to ``taken``, to give it back. The keys must
+        differ. Returns for each hit the seconds until it would fit on its own, in order: all are
+        0.0 if all were taken; if any is not 0.0, nothing was taken. Raises `StoreFullError` if a
+        new counter would exceed the limit, and `ClockError` as `now` does.
         """
         with self.lock:
             now = self.now()
@@ -151,10 +150,10 @@ class Counters:
             return waits
 
     def give_back(self, taken: Taken) -> None:
-        """Undo the taking of a hit, once, as far as it still counts.
+        """Give a hit back, once, as far as it still counts.
 
-        Never more than was taken: a counter that was swept, cleared or begun anew since has
-        forgotten it already.
+        Never gives back more than was taken: a counter that was removed, cleared or restarted since
+        then no longer counts the hit.
         """
         hit, window, at = taken
         with self.lock:
@@ -162,27 +161,27 @@ class Counters:
                 window.give_back(self.now(), at, hit.amount)
 
     def find(self, strategy: Strategy, key: str) -> Window | None:
-        """Return a counter that is open. Hold ``lock`` for as long as it is looked at."""
+        """Return an open counter. The caller must hold ``lock`` while it uses it."""
         return self._windows[strategy].get(key)
 
     def open(self, strategy: Strategy, key: str, window_s: int, *, now: float) -> Window:
-        """Return a counter, opened where it is not. Hold ``lock``, as for `find`.
+        """Return a counter, opened if necessary. The caller must hold ``lock``, as for `find`.
 
-        Raises `StoreFullError` where it would be one too many.
+        Raises `StoreFullError` if it would exceed the limit.
         """
         self._make_room(now, 1)
         return self._open(strategy, key, window_s)
 
     def clear(self, key: str, *strategies: Strategy) -> None:
-        """Forget what was taken under ``key`` by these strategies."""
+        """Reset the counters of ``key`` for these strategies."""
         with self.lock:
             for strategy in strategies:
                 windows = self._windows[strategy]
-                if key in windows:  # an empty one in its place, for the sweep to find
+                if key in windows:  # replaced by an empty one, which the sweep removes
                     windows[key] = KINDS[strategy](windows[key].window_s)
 
     def reset(self) -> int:
-        """Forget everything; return how many counters there were."""
+        """Remove all counters; return how many there were."""
         with self.lock:
             kept = len(self)
             for windows in self._windows.values():
@@ -202,12 +201,11 @@ class Counters:
         return window
 
     def _make_room(self, now: float, hits: int) -> None:
-        """Look at the next few counters and drop those that are over.
+        """Check the next few counters, and remove those that have expired.
 
-        Looks at more counters than the call can add, so what is over goes away within
-        about as many new counters as there are, and with time where none is new. Before
-        any is opened, never after: a counter from which nothing is taken yet looks as one
-        that is over.
+        It checks more counters than the call can add, so expired ones are removed after about as
+        many new counters as there are, and after some time if none is new. This must run before a
+        counter is opened, because a counter from which nothing was taken yet looks expired.
         """
         is_full = self._kept() + hits > self.limit_keys
         looks = 1000 if is_full else hits + 1

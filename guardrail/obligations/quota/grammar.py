@@ -1,8 +1,7 @@
-"""The grammar of ``@quota``, and the limits that its clauses make.
+"""The grammar of ``@quota``, and the limits that its clauses define.
 
-Owns `Limit` and the way from an annotation to limits. Refuses what is not in the grammar,
-and what is but is not built yet, each with a fault at the annotation's place: nothing in a
-quota is ignored. Runs at load only.
+It runs only at load. An annotation that is not in the grammar, or uses a part of it that is not
+implemented, is an error at the annotation's place: no part of a quota is ignored.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from guardrail.errors import ConfigurationError
 from guardrail.obligations.quota.windows import KINDS, Strategy
 from guardrail.values import Clause, Path
 
-#: An amount over this is refused: a limit that large is a slip of the pen.
+#: The largest amount; a greater one is a mistake.
 LIMIT_AMOUNT: Final = 10**12
-#: A window over this many days is refused.
+#: The longest window, in days.
 LIMIT_DAYS: Final = 366
 
 _CLAUSE: Final = re.compile(
@@ -33,12 +32,12 @@ _DAYS: Final = re.compile(r"([1-9][0-9]{0,2})d")
 _PATH: Final = re.compile(r"(principal|resource|context)((?:\.[A-Za-z_][A-Za-z0-9_]*)+)")
 _TIMES: Final = {"": 1, "k": 1_000, "M": 1_000_000}
 _WINDOWS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
-#: The keys of a clause, and the word of its window.
+#: The keys of a clause, and the unit of its window.
 _COUNTED_BY: Final = re.compile(r' per ([^ ;"]+(?: and [^ ;"]+)*)')
 _WINDOW: Final = re.compile(r"(?<=/)(?:minute|hour|day)\b")
-#: Windows, each with one in which a full counter is full for a shorter time.
+#: Windows, each with a shorter one.
 _SHORTER: Final = {"minute": "second", "hour": "minute", "day": "hour"}
-#: What a limit counts: calls, or how much of an input comes with them.
+#: The units: calls, or a size of their input.
 UNITS: Final = ("calls", "rows", "bytes", "chars")
 _LATER_UNITS: Final = frozenset(("input_tokens", "output_tokens", "tokens", "seconds"))
 _PRINCIPAL: Final = Path("principal")
@@ -48,9 +47,9 @@ _PRINCIPAL: Final = Path("principal")
 class Limit:
     """One clause of one policy's ``@quota``: at most ``amount`` units per window and key.
 
-    ``text`` is the clause as it stands. ``keys`` are sorted; none means one counter for
-    all. ``prefix`` begins the key of each of its counters, and tells this limit from every
-    other of every bundle; it changes when the limit does, and not with its spelling.
+    ``text`` is the clause as written. ``keys`` are sorted; without keys there is one counter for
+    all callers. ``prefix`` starts the key of each of its counters, and distinguishes this limit
+    from all others of every bundle; it changes with the limit, but not with its spelling.
     """
 
     policy: str
@@ -62,25 +61,25 @@ class Limit:
     keys: tuple[Path, ...]
     prefix: str
 
-    #: Under which name the record says what was taken of it.
+    #: The name of its count in the record.
     label: str
-    #: Whether it counts calls and the principal alone is its key, as of most limits.
+    #: Whether it counts calls per principal, without another key, as most limits do.
     counts_principals: bool
 
 
-#: What a condition demands: its limits, the narrowest key first.
+#: The limits of a condition, the narrowest key first.
 Demand: TypeAlias = tuple[Limit, ...]
 
 
 def read_limits(clause: Clause, *, bundle: str) -> Demand:
     """Return the limits of one annotation, or raise `ConfigurationError` at its place.
 
-    The code is GR109 for what is not in the grammar, GR004 for what is not built yet.
-    ``bundle`` is the bundle's name, which begins the keys of the counters.
+    The code is GR109 for text that is not in the grammar, and GR004 for a part that is not
+    implemented. ``bundle`` is the bundle's name, which starts the keys of the counters.
     """
     limits = [_limit(clause, text, bundle) for text in clause.argument.split("; ")]
     if len({limit.prefix for limit in limits}) != len(limits):
-        raise _fault(clause, "the same limit stands twice; expected each once")
+        raise _fault(clause, "the same limit appears twice; write each once")
     return narrowest_first(limits)
 
 
@@ -115,7 +114,7 @@ def _limit(clause: Clause, text: str, bundle: str) -> Limit:
         window_s=window_s,
         strategy=strategy,
         keys=keys,
-        # Parts are joined with a slash: each one says its own length first.
+        # Parts are joined with slashes; each starts with its length.
         prefix=f"guardrail/{len(parts)}/{'/'.join(map(counted, parts))}/{amount}/{window_s}",
         label=f"quota/{clause.policy}/{unit}",
         counts_principals=keys == (_PRINCIPAL,) and unit == "calls",
@@ -172,7 +171,7 @@ def _strategy(clause: Clause, text: str) -> Strategy:
 
 
 def looser_arguments(argument: str) -> Iterator[ArgumentChange]:
-    """Yield changes of an argument that count less: one key fewer, or a shorter window."""
+    """Yield changes of an argument that limit less: one key fewer, or a shorter window."""
     for found in _COUNTED_BY.finditer(argument):
         keys = found[1].split(" and ")
         for number, key in enumerate(keys):
@@ -203,7 +202,7 @@ def _keys(clause: Clause, text: str) -> tuple[Path, ...]:
                 "principal.department or context.app.tenant",
             )
     if len(keys) != len(names):
-        raise _fault(clause, "a KEY stands twice; expected each once")
+        raise _fault(clause, "a KEY appears twice; write each once")
     return tuple(sorted(keys, key=str))
 
 
@@ -212,10 +211,9 @@ def _fault(clause: Clause, message: str, *, code: str = "GR109") -> Configuratio
 
 
 def counted(text: str) -> str:
-    """Return ``text`` behind its length: no such text begins another one.
+    """Return ``text`` after its length, so that no result is a prefix of another one.
 
-    Of a subclass of `str`, such as a member of an enum, the text itself counts, and not
-    how it likes to be shown.
+    For a subclass of `str`, such as a member of an enum, its text counts, not its ``str()``.
     """
     text = str.__str__(text)
     return f"{len(text)}:{text}"

@@ -19,9 +19,8 @@ class MemoryStore(QuotaStoreBase):
     waits = False
 
     def open(self, settings: Any, clock: Clock) -> QuotaCounters:  # noqa: ARG002
-        """Return new counters, all at zero, on the durations of a clock.
+        """Return new counters, all at zero, on the monotonic time of a clock.
 
-        A step of the wall clock does not move these: else setting the clock would open, or close,
-        every window.
+        Setting the wall clock does not change it: otherwise that would end or prolong every window.
         """
         return cast("QuotaCounters", Counters(clock.elapsed))  # it takes our own hits only

@@ -1,17 +1,18 @@
-"""The obligation `quota`: a call takes from every counter that its clauses name, or none.
+"""The obligation `quota`: a call takes from every counter that its clauses name, or from none.
 
-It builds the keys of the counters and denies a call whose quota is spent, or whose key has no
-value. It is the first obligation that takes something: a call that policy denies takes nothing. A
-call that is refused afterwards, before the model, gives rows, bytes and characters back, and has
-spent a call. The counters are in memory, or in the store that ``[quota]`` names.
+It builds the keys of the counters, and denies a call whose quota is spent, or whose key has no
+value. It runs before the other obligations, and after the decision: a call that policy denies takes
+nothing. A call that is denied afterwards, before the model runs, gives back rows, bytes and
+characters, but not the call itself. The counters are in memory, or in the store that ``[quota]``
+names.
 
-Compiled as it stands, with ``quota.pxd`` beside it; the file is its own plain-Python twin.
+Cython compiles this file with ``obligation.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -37,19 +38,19 @@ from guardrail.obligations.quota.storage_handle import StorageHandle
 from guardrail.obligations.quota.windows import Hit
 from guardrail.values import Clause, Entity, FactValue, Path, RecordAnnotations, View
 
-#: More than any limit, and so far below 2^63 that counts can be added to it.
+#: Greater than any limit, and far enough below 2^63 that counts can be added to it.
 _MOST: Final = 2**62
-#: Principals whose counters' keys are kept at once.
+#: How many principals are cached with the keys of their counters.
 _REMEMBERED: Final = 4096
 
 
 class Quota:
     """``@quota("60/minute per principal; 5k rows/hour")``.
 
-    Counts calls, or how many rows, bytes or characters of input come with them. All clauses of
-    all matching conditions are kept, and a call takes from all of their counters in one step,
-    or from none. A counter belongs to the bundle's name, the policy, the limit and the values
-    of its keys, and so survives a reload.
+    Counts calls, or the rows, bytes or characters of their input. All clauses of all matching
+    conditions apply, and a call takes from all of their counters atomically, or from none. A
+    counter belongs to the bundle's name, the policy, the limit and the values of its keys, and so
+    survives a reload.
 
     Arguments:
         bundle: the bundle's name.
@@ -72,7 +73,7 @@ class Quota:
 
     def parse(self, clause: Clause) -> Demand:
         """Return the limits of one annotation; raise `ConfigurationError` at its place."""
-        # at load, so that no call pays for opening the store
+        # at load, so that no call opens the store
         self._counters = self._storage.memory_counters()
         limits = read_limits(clause, bundle=self._bundle)
         self._storage.check_strategies(clause, [limit.strategy for limit in limits])
@@ -88,18 +89,18 @@ class Quota:
         return narrowest_first({*one, *other})
 
     def describe(self, demand: Demand) -> str | list[str]:
-        """Return the clause, or the sorted clauses, as they stand in the policies."""
+        """Return the clause, or the sorted clauses, as written in the policies."""
         texts = sorted(limit.text for limit in demand)
         return texts[0] if len(texts) == 1 else texts
 
     def admit(self, demand: Demand, context: ObligationContext) -> BlockingStep | None:
         """Take the call from every counter, or raise `ObligationNotMet` and take from none.
 
-        Raises with code ``quota_exceeded`` where a limit is spent, blaming the policies
-        of all that are, with the seconds until all would let this call pass if nobody
-        else called; with ``obligation_failed`` where a key has no value, or one that is
-        no string, integer, boolean or entity; with ``store_unavailable`` where the store
-        is full, or the clock went back or gives no time.
+        The code is ``quota_exceeded`` if a limit is spent; the error names the policies of all
+        spent limits, and has the seconds until all limits would accept this call if there were no
+        other calls. It is ``obligation_failed`` if a key has no value, or one that is not a string,
+        integer, boolean or entity, and ``store_unavailable`` if the store is full, or the clock
+        went back or returns no valid time.
         """
         counters = self._counters
         if counters is None:
@@ -109,7 +110,7 @@ class Quota:
         waits: list[float] | None = None
         problem = "The quota store cannot take another counter. Try again later."
         notes = context.notes
-        try:  # written out: a context manager costs as much as the taking
+        try:  # without `with`, which costs as much as taking the hit
             if len(demand) == 1 and demand[0].unit == "calls":
                 hit = self._hit(demand[0], context)
                 wait_s = counters.acquire(hit)
@@ -131,20 +132,21 @@ class Quota:
         except StoreFullError:
             pass
         except ClockError:
-            problem = "The clock that quotas are counted by went back, or gives no time. Repair it."
+            problem = "The clock for quotas went back, or returns no valid time. Correct the clock."
         if waits is None:
             raise ObligationNotMet(problem, code="store_unavailable")
         raise _spent(demand, waits)
 
     def _hit(self, limit: Limit, context: ObligationContext) -> Hit:
-        """Return what one limit takes; remembered by the principal, where that alone is its key."""
+        """Return the hit of one limit; cached by the principal if that is its only key."""
         if not limit.counts_principals:
             return _hit(limit, context)
         identity = context.identity
         principal = identity.principal
         kind, name = principal.type, principal.id
         if type(kind) is not str or type(name) is not str:
-            return _hit(limit, context)  # text of a subclass may be equal and yet another
+            # a subclass of `str` may compare equal and have another text
+            return _hit(limit, context)
         key = (limit.prefix, kind, name)
         hit = self._hits.get(key)
         if hit is None:
@@ -154,7 +156,7 @@ class Quota:
         return hit
 
     def _take_from_store(self, demand: Demand, context: ObligationContext) -> BlockingStep | None:
-        """Take every limit of a demand from a store that is not the memory of this process."""
+        """Take the hits of a demand from an external store."""
         store = self._storage.open()
         hits = [self._hit(limit, context) for limit in demand]
         taken: list[Any] = []
@@ -167,7 +169,9 @@ class Quota:
             else:
                 if len(waits) == len(hits):
                     return waits
-                problem = "The quota store answered for other limits than it was asked. Report it."
+                problem = (
+                    "The quota store returned a result for other limits. Report this to its author."
+                )
             raise ObligationNotMet(problem, code="store_unavailable")
 
         def finish(waits: list[float]) -> None:
@@ -177,7 +181,8 @@ class Quota:
             if notes is not None:
                 for hit in hits:
                     notes.add(hit.counts)
-                self._return_unused(demand, hits, taken, store, notes)
+                blocks = self._storage.waits
+                self._return_unused(demand, hits, taken, store, notes, blocks=blocks)
 
         if self._storage.waits:
             return BlockingStep(take, finish)
@@ -191,23 +196,41 @@ class Quota:
         taken: list[Any],
         counters: Counters | QuotaCounters,
         notes: RecordAnnotations,
+        *,
+        blocks: bool = False,
     ) -> None:
-        """Note what a call gives back whose input is refused: all but the call itself."""
+        """Register the amounts to give back if the input is rejected: all but the call itself."""
         weighed = [
             (hit, each)
             for limit, hit, each in zip(demand, hits, taken, strict=True)
             if limit.unit != "calls"
         ]
         if weighed:
-            notes.returns = (*notes.returns, partial(_give_back, counters, weighed))
+            give_back = partial(_give_back, counters, weighed)
+            returned = _BlockingReturn(give_back) if blocks else give_back
+            notes.returns = (*notes.returns, returned)
 
     def mutate(self, argument: str) -> Iterator[ArgumentChange]:
-        """Yield changes of an argument that count less."""
+        """Yield changes of an argument that limit less."""
         return looser_arguments(argument)
 
     def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
-        """Return the output: a quota asks nothing of it."""
+        """Return the output unchanged."""
         return output
+
+
+class _BlockingReturn:
+    """Gives back to a store that can wait: see `RecordAnnotations.returns`."""
+
+    __slots__ = ("_give_back",)
+
+    blocks = True
+
+    def __init__(self, give_back: Callable[[], tuple[tuple[str, int], ...]]) -> None:
+        self._give_back = give_back
+
+    def __call__(self) -> tuple[tuple[str, int], ...]:
+        return self._give_back()
 
 
 def _give_back(
@@ -240,7 +263,7 @@ def _hit(limit: Limit, context: ObligationContext) -> Hit:
 
 
 def _weigh(limit: Limit, view: View) -> int:
-    """Return how much of a limit's unit an input is; 0 of an empty one."""
+    """Return the size of an input in a limit's unit; 0 if it is empty."""
     if limit.unit == "rows" and view.kind in ("tensor", "table"):
         return view.rows
     if limit.unit == "rows" and view.kind == "list":
@@ -262,7 +285,7 @@ def _weigh(limit: Limit, view: View) -> int:
 
 
 def count_chars(data: Any) -> int:
-    """Return how many characters all texts of plain data have, the keys of dicts among them."""
+    """Return how many characters all texts in plain data have, including the keys of dicts."""
     chars = 0
     waiting = [data]
     while waiting:
@@ -278,7 +301,7 @@ def count_chars(data: Any) -> int:
 
 
 def _key(limit: Limit, context: ObligationContext) -> str:
-    """Return the key of one counter: injective in the limit and the values of its keys."""
+    """Return the key of a counter, which differs for different limits or values of its keys."""
     key = limit.prefix
     for path in limit.keys:
         value: FactValue
@@ -304,7 +327,7 @@ def _read(limit: Limit, path: Path, context: ObligationContext) -> FactValue:
     try:
         return context.value_of(path)
     except LookupError:
-        pass  # raised below, so that no context holds what the lookup said
+        pass  # raised below, so that the error has no context with the lookup's message
     raise ObligationNotMet(
         f"The quota `{limit.text}` counts by `{path}`, which this call does not have. Provide it.",
         path=str(path),
@@ -313,11 +336,11 @@ def _read(limit: Limit, path: Path, context: ObligationContext) -> FactValue:
 
 
 def encode(value: FactValue) -> str | None:
-    """Return ``value`` as part of a key, or ``None`` where it is of no type that can be one.
+    """Return ``value`` as a part of a key, or ``None`` for other types.
 
-    Injective over types and values: ``1``, ``True``, ``"1"`` and an entity named ``1`` all
-    differ, and so does any text, with slashes or lone surrogates in it, from any other.
-    An `Entity` and a `Resource` with one uid are the same entity.
+    Different values or types give different results: ``1``, ``True``, ``"1"`` and an entity named
+    ``1`` all differ, and so do any two texts, also with slashes or lone surrogates. An `Entity` and
+    a `Resource` with the same uid are the same entity.
     """
     if isinstance(value, str):
         return "s" + counted(value)

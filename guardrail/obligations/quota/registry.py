@@ -17,7 +17,7 @@ STANDARD: Final[tuple[QuotaStore, ...]] = (MEMORY,)
 def stores_by_name(own: Sequence[QuotaStore] = ()) -> Mapping[str, QuotaStore]:
     """Return the stores of this version and an application's own, by name.
 
-    Raises `ConfigurationError` where two have one name.
+    Raises `ConfigurationError` if two have the same name.
     """
     stores: dict[str, QuotaStore] = {}
     for store in (*STANDARD, *own):

@@ -1,4 +1,4 @@
-"""The ``[quota]`` table of ``guardrail.toml``: which store counts, and what a store can be told."""
+"""The ``[quota]`` table of ``guardrail.toml``: the store of the counters, and its settings."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from guardrail._schema_hints import absent, of
 class QuotaStoreSettings(Section):
     """The ``[quota]`` table of ``guardrail.toml``.
 
-    A quota store with keys of its own has a subclass of this model.
+    A quota store with its own keys has a subclass of this model.
 
     Attributes:
-        store: where quotas are counted; ``memory``: in the process, one count each.
-        when_unavailable: what becomes of a call where the store can't be asked.
+        store: where quotas are counted; ``memory``: in each process separately.
+        when_unavailable: what happens to a call if the store can't be reached.
         timeout_ms: how long a call may wait for the store; ``memory`` never waits.
     """
 

@@ -1,6 +1,6 @@
-"""The quota store of one bundle: chosen by ``[quota]``, opened when a quota is first parsed.
+"""The quota store of one bundle: ``[quota]`` selects it, and the first parsed quota opens it.
 
-A reload hands the handle on, and with it the counters.
+A reload passes the handle on, and with it the counters.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class StorageHandle:
-    """The store that a bundle configures, opened when a quota is first parsed.
+    """The store that a bundle configures; the first parsed quota opens it.
 
     Arguments:
         store: the kind of store.
@@ -42,7 +42,7 @@ class StorageHandle:
 
     @property
     def waits(self) -> bool:
-        """Whether a call to the store can wait."""
+        """Whether a call of the store can block."""
         return not self._is_in_memory and self.store.waits
 
     def open(self) -> QuotaCounters:
@@ -56,14 +56,14 @@ class StorageHandle:
         return opened
 
     def memory_counters(self) -> Counters | None:
-        """Return the counters where they are in the memory of this process; else ``None``."""
+        """Return the counters if they are in the memory of this process; else ``None``."""
         opened: Any = self.open()
         return opened if self._is_in_memory else None
 
     def count_in_memory(self) -> None:
-        """Count in memory from now on, with every counter at zero.
+        """Count in memory from now on, with all counters at zero.
 
-        For policy tests: they never take from a store that others use.
+        For policy tests, which must not take from a shared store.
         """
         if self._is_in_memory:
             opened: Any = self.open()
@@ -74,11 +74,11 @@ class StorageHandle:
             self._is_in_memory = True
 
     def counts_as(self, other: StorageHandle) -> bool:
-        """Whether two handles are for the same store, with equal settings."""
+        """Return whether two handles have the same store, with equal settings."""
         return self.store is other.store and self.settings == other.settings
 
     def check_strategies(self, clause: Clause, strategies: Sequence[str]) -> None:
-        """Raise `ConfigurationError` (``GR004``) for a strategy by which the store can't count."""
+        """Raise `ConfigurationError` (``GR004``) for a strategy that the store does not support."""
         for strategy in strategies:
             if strategy not in self.store.strategies:
                 known = ", ".join(sorted(self.store.strategies))
@@ -100,9 +100,8 @@ def open_storage(
         own: the application's own stores.
 
     Raises:
-        ConfigurationError: ``GR003`` for a table that is not valid, ``GR004`` for a store or a
-            behaviour that this version does not have; without a code where two stores have one
-            name.
+        ConfigurationError: ``GR003`` for an invalid table, ``GR004`` for a store or a behaviour
+            that this version does not have; without a code if two stores have the same name.
     """
     stores = stores_by_name(own)
     if document is None:
@@ -111,7 +110,7 @@ def open_storage(
     store = stores.get(name) if isinstance(name, str) else None
     model = (None if store is None else store.settings) or QuotaStoreSettings
     settings = document.parse(model)
-    # The text of the key is not repeated: the address of a store can hold a password.
+    # The value of the key is not shown: the address of a store can contain a password.
     if store is None:
         hint = did_you_mean(str(name), stores, "Others are not built yet.")
         message = f"`quota.store` must be one of {', '.join(stores)}. {hint}"

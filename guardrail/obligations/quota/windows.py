@@ -1,14 +1,13 @@
 # cython: auto_pickle=True
-"""How the three kinds of quota window count, and how long a refused call must wait.
+"""The arithmetic of fixed, moving and sliding quota windows, and the wait time of a denied call.
 
-Owns the arithmetic of fixed, moving and sliding windows. Refuses to know the time, a lock
-or a store: ``now`` is an argument, in seconds of one clock that does not run backwards.
-`counters` keeps one window per counter and calls it under its lock.
+This module reads no clock, takes no lock and knows no store: ``now`` is an argument, in seconds of
+a clock that does not go back. `counters` has one window per counter, and calls it under its lock.
 
-A window is half open: what is taken at ``t`` counts up to, and not at, ``t + window_s``.
-So a caller who waits exactly as long as told is let through.
+A window is half open: a hit at ``t`` counts until ``t + window_s``, without that time. So a caller
+that waits exactly for the stated time is accepted.
 
-Compiled as it stands, with ``windows.pxd`` beside it; the file is its own plain-Python twin.
+Cython compiles this file with ``windows.pxd``; it also runs as plain Python.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ from typing import Any, Final, Literal, TypeAlias
 
 Strategy: TypeAlias = Literal["fixed", "moving", "sliding"]
 
-#: A moving window counts this many hits one by one. Further ones are joined when they are
-#: closer together than this part of the window, and then leave it late, never early: the
-#: memory of one counter is bounded, whatever its amount.
+#: A moving window stores this many hits one by one. More hits are merged if they are closer
+#: together than this fraction of the window; merged hits expire late, never early. So the memory of
+#: one counter is bounded for any amount.
 EXACT_HITS: Final = 10_000
 
 
 class Hit:
-    """What one call takes from one counter: ``amount`` of at most ``limit`` per window.
+    """The amount that one call takes from one counter: ``amount`` of at most ``limit`` per window.
 
-    Never changed once made. Numbers are below ``2**63``. ``counts`` is what the record says of
-    it: the amount, under a name.
+    Immutable. Numbers are below ``2**63``. ``counts`` is the entry in the record: the amount, with
+    a name.
     """
 
     __slots__ = ("amount", "counts", "key", "limit", "strategy", "window_s")
@@ -53,7 +52,7 @@ class Hit:
 
 
 class Window:
-    """One counter: what its three kinds have in common."""
+    """One counter: the interface of all three kinds."""
 
     __slots__ = ("window_s",)
 
@@ -64,26 +63,26 @@ class Window:
 
     @property
     def ends_at(self) -> float:
-        """When nothing of it counts any more; minus infinity while nothing was taken."""
+        """The time from which on no hit counts; minus infinity if nothing was taken."""
         raise NotImplementedError
 
     def wait_s(self, now: float, limit: int, amount: int) -> float:
-        """Return 0.0 where ``amount`` fits, else the seconds until it would.
+        """Return 0.0 if ``amount`` fits, else the seconds until it would.
 
-        Infinity where it never can, since ``amount`` is over ``limit``. Takes nothing.
+        Infinity if it never can, because ``amount`` is over ``limit``. Takes nothing.
         """
         raise NotImplementedError
 
     def take(self, now: float, amount: int) -> None:
-        """Count ``amount`` at ``now``, whether it fits or not."""
+        """Count ``amount`` at ``now``, whether or not it fits."""
         raise NotImplementedError
 
     def give_back(self, now: float, taken_at: float, amount: int) -> None:
-        """Stop counting ``amount``, of what was taken at ``taken_at``, as far as it counts."""
+        """Stop counting ``amount``, which was taken at ``taken_at``, as far as it still counts."""
         raise NotImplementedError
 
     def acquire(self, now: float, hit: Hit) -> float:
-        """Take the hit where it fits; return its `wait_s`, after which nothing was taken."""
+        """Take the hit if it fits and return 0.0; else return its `wait_s` and take nothing."""
         wait_s = self.wait_s(now, hit.limit, hit.amount)
         if not wait_s:
             self.take(now, hit.amount)
@@ -91,7 +90,7 @@ class Window:
 
 
 class FixedWindow(Window):
-    """Counts from its first hit on, and forgets all at once."""
+    """A window that starts with its first hit, and resets to zero at its end."""
 
     __slots__ = ("_count", "_ends_at")
 
@@ -106,7 +105,7 @@ class FixedWindow(Window):
         return self._ends_at
 
     def count(self, now: float) -> int:
-        """Return what counts at ``now``."""
+        """Return the amount that counts at ``now``."""
         return self._count if now < self._ends_at else 0
 
     def wait_s(self, now: float, limit: int, amount: int) -> float:
@@ -122,16 +121,17 @@ class FixedWindow(Window):
         self._count += amount
 
     def give_back(self, now: float, taken_at: float, amount: int) -> None:
-        """See `Window`. A window that began since has not counted it."""
+        """See `Window`. A window that started later has not counted the amount."""
         if now < self._ends_at <= taken_at + self.window_s:
             self._count = max(self._count - amount, 0)
 
 
 class MovingWindow(Window):
-    """Counts every hit for exactly one window: costs time and memory in the hits, not amounts.
+    """A window in which every hit counts for exactly the window's length.
 
-    Its hits stand flat in one list, three numbers each: a tuple for each would be one more
-    object for the collector to walk over, at every call of everybody.
+    Time and memory depend on the number of hits, not on amounts. The hits are stored flat in one
+    list, three numbers each: with tuples, the garbage collector would have one more object to
+    traverse per hit.
     """
 
     __slots__ = ("_count", "_first", "_hits")
@@ -139,8 +139,8 @@ class MovingWindow(Window):
     def __init__(self, window_s: int) -> None:
         self.window_s = window_s
         self._count = 0
-        self._hits: list[Any] = []  # taken at, counts until, amount; and so on
-        self._first = 0  # what stands before has left
+        self._hits: list[Any] = []  # for each hit: taken at, counts until, amount
+        self._first = 0  # entries before this index have expired
 
     @property
     def ends_at(self) -> float:
@@ -148,13 +148,13 @@ class MovingWindow(Window):
         return self._hits[-2] if self._first < len(self._hits) else -math.inf
 
     def count(self, now: float) -> int:
-        """Return what counts at ``now``."""
+        """Return the amount that counts at ``now``."""
         hits = self._hits
         while self._first < len(hits):
             until, taken = hits[self._first + 1], hits[self._first + 2]
             if until > now:
                 break
-            self._first += 3  # first: whatever interrupts it here, nothing is let through for it
+            self._first += 3  # first, so that an interrupt here accepts no additional call
             self._count -= taken
         if 2 * self._first > len(hits):
             del hits[: self._first]
@@ -162,7 +162,7 @@ class MovingWindow(Window):
         return self._count
 
     def oldest(self, now: float) -> float:
-        """Return when the oldest hit that still counts was taken; ``now`` where none does."""
+        """Return when the oldest hit that still counts was taken; ``now`` if there is none."""
         self.count(now)
         return self._hits[self._first] if self._first < len(self._hits) else now
 
@@ -195,7 +195,7 @@ class MovingWindow(Window):
         hits.extend((now, until, amount))
 
     def give_back(self, now: float, taken_at: float, amount: int) -> None:
-        """See `Window`. What was joined with it goes on counting."""
+        """See `Window`. Hits that were merged with it still count."""
         self.count(now)
         hits = self._hits
         index = len(hits) - 3
@@ -209,7 +209,7 @@ class MovingWindow(Window):
             index -= 3
 
     def acquire(self, now: float, hit: Hit) -> float:
-        """See `Window`. Written out, for most calls come here."""
+        """See `Window`. A copy of both steps, since most calls use this."""
         if self.count(now) + hit.amount > hit.limit:
             return self.wait_s(now, hit.limit, hit.amount)
         self.take(now, hit.amount)
@@ -217,10 +217,10 @@ class MovingWindow(Window):
 
 
 class SlidingWindow(Window):
-    """Two counts: the window before fades evenly while the present one fills.
+    """Two counts: the weight of the previous window decreases evenly while the current one fills.
 
-    An estimate, in constant time and memory whatever the amount: it takes the hits of the
-    window before as spread evenly over it.
+    An estimate, in constant time and memory for any amount: it assumes that the hits of the
+    previous window were spread evenly over it.
     """
 
     __slots__ = ("_current", "_index", "_previous")
@@ -239,7 +239,7 @@ class SlidingWindow(Window):
         return (self._index + 1.0) * self.window_s if self._previous else -math.inf
 
     def counts(self, now: float) -> tuple[int, int]:
-        """Return what was taken in the window before the one of ``now``, and in this one."""
+        """Return the amounts taken in the window before ``now``'s, and in this one."""
         passed = _number(now, self.window_s) - self._index
         if passed <= 0:
             return self._previous, self._current
@@ -248,7 +248,7 @@ class SlidingWindow(Window):
         return 0, 0
 
     def fading(self, now: float) -> float:
-        """Return the share, over 0 and up to 1, at which the window before still counts."""
+        """Return the weight of the previous window, over 0 and up to 1."""
         return 1.0 - now / self.window_s % 1.0
 
     def _weight(self, now: float) -> float:
@@ -264,11 +264,11 @@ class SlidingWindow(Window):
             return math.inf
         previous, current = self.counts(now)
         start = _number(now, self.window_s) * float(self.window_s)
-        if current >= below:  # it must fade itself, from the next window on
+        if current >= below:  # it must itself decrease, from the next window on
             previous, current, start = current, 0, start + self.window_s
         moment = start + self.window_s * (1.0 - (below - current) / previous)
         wait = max(math.ceil((moment - now) * 1000), 1) / 1000
-        while self._weight(now + wait) >= below:  # at the moment itself it is still full
+        while self._weight(now + wait) >= below:  # at that very time it is still full
             wait += 0.001
         return wait
 
@@ -279,7 +279,7 @@ class SlidingWindow(Window):
         self._current += amount
 
     def give_back(self, now: float, taken_at: float, amount: int) -> None:  # noqa: ARG002
-        """See `Window`. What fades has counted in part, and stops counting in whole."""
+        """See `Window`. An amount in the previous window is removed in full."""
         index = _number(taken_at, self.window_s)
         if index == self._index:
             self._current = max(self._current - amount, 0)
@@ -288,12 +288,12 @@ class SlidingWindow(Window):
 
 
 def _number(now: Any, window_s: Any) -> int:
-    """Return which window ``now`` is in. Python's own floor, not C's, which rounds before it."""
+    """Return the number of ``now``'s window, by Python's floor; C's would round first."""
     return int(now // window_s)
 
 
 def _until(moment: float, now: float) -> float:
-    """Return the least wait after which ``moment`` is reached, in floating point too."""
+    """Return the least wait after which ``moment`` is reached, also in floating point."""
     wait = moment - now
     while now + wait < moment:
         wait = math.nextafter(wait, math.inf)

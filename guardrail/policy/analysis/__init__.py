@@ -1,1 +1,4 @@
-"""Tools that examine policies: explanations, mutations, differences. No call imports them."""
+"""Examines policies for commands and tests: explanations, mutations, differences.
+
+No call imports these modules.
+"""

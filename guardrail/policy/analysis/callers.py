@@ -1,13 +1,13 @@
-"""Checks a caller against a bundle's schema and entities, before there are policies.
+"""Checks a caller against a bundle's schema and entities; the policies need not load.
 
-For tools that write callers to files. It runs the code that a call runs, `Subjects`, so that a
-caller that is accepted here is accepted at a call.
+Tools that write callers to files use it. It runs `PrincipalPreparer`, as a call does, so a caller
+that is accepted here is accepted in a call.
 """
 
 from __future__ import annotations
 
 from guardrail.errors import ConfigurationError, NotAuthorized, Place
-from guardrail.policy.engine.principals import Subjects
+from guardrail.policy.engine.principals import PrincipalPreparer
 from guardrail.policy.schema.entities import read_entities
 from guardrail.policy.schema.schema import read_schema
 from guardrail.policy.source.folder import Folder
@@ -16,17 +16,17 @@ from guardrail.values import Principal
 _SCHEMA = "schema.cedarschema"
 
 
-def hold_caller(folder: Folder, principal: Principal) -> None:
-    """Hold a principal to the schema and the entities of a bundle.
+def check_caller(folder: Folder, principal: Principal) -> None:
+    """Check a principal against the schema and the entities of a bundle.
 
     Raises:
         ConfigurationError: with the faults of the schema or of the entities.
-        NotAuthorized: where a call of this principal would be refused: its type is not
+        NotAuthorized: where a call of this principal would be denied: its type is not
             declared, its attributes do not fit, or a parent is unknown.
     """
     raw = folder.files.get(_SCHEMA)
     if raw is None:
-        message = f"The bundle has no {_SCHEMA}. Add it: callers are held to it."
+        message = f"The bundle has no {_SCHEMA}. Add it: callers are checked against it."
         raise ConfigurationError.at(Place(_SCHEMA), "GR010", message)
     schema = read_schema(_SCHEMA, raw)
     store, faults = read_entities(folder.files, schema)
@@ -36,4 +36,4 @@ def hold_caller(folder: Folder, principal: Principal) -> None:
         if not schema.declares(kind):
             message = f"The schema has no entity type {kind}. Correct the name, or declare it."
             raise NotAuthorized(message, code="wrong_type")
-    Subjects(schema, store).of(principal)
+    PrincipalPreparer(schema, store).of(principal)

@@ -1,8 +1,8 @@
-"""Splits the clauses of policies into parts, and asks Cedar for each part's value.
+"""Splits the clauses of policies into their conditions, and evaluates each of these with Cedar.
 
-`ClauseEvaluator` cuts the clauses of policies into the parts that are true or false on their
-own. Cedar evaluates each part as the only clause of a policy, all in one call; this module only
-knows the order in which Cedar evaluates them. Tests and explanations use it; no call does.
+`ClauseEvaluator` splits clauses into parts that are true or false by themselves. Cedar evaluates
+each part as the only clause of a policy, all of them in one evaluation; this module knows the order
+in which Cedar reads them. Tests and explanations use it; no call does.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from guardrail.policy.schema.schema import Schema
 from guardrail.policy.schema.schema_paths import members_of, types_of
 from guardrail.policy.schema.sites import clause_of, everything_in
 from guardrail.policy.schema.to_cedar import BadFact, as_json
-from guardrail.policy.source.lexer import CLOSING, OPENING, Token
+from guardrail.policy.source.lexer import CLOSING, OPENING, SourceToken
 from guardrail.policy.source.parser import Policy, applies_to, as_one_set, entity_of
 from guardrail.values import Entity, FactValue, Principal
 
-#: What a part comes to: as Cedar has it, or that its evaluation errs.
+#: The value of a part, or ``error`` if its evaluation errs.
 Value: TypeAlias = Literal["true", "false", "error"]
 _Needs: TypeAlias = tuple[tuple[int, Value], ...]
 
@@ -36,18 +36,17 @@ _MARKS: Final[Mapping[str, str]] = {"and": "&&", "or": "||"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClausePart:
-    """One truth within a clause.
+    """One boolean expression in a clause.
 
     Attributes:
-        policy: whose it is.
+        policy: its policy.
         keyword: ``when`` or ``unless``.
         clause: the number of its clause in the policy.
         node: the expression.
         text: its text, on one line.
-        span: where it stands in its file, as two offsets; of the whole clause where it was not
-            found.
-        needs: the parts of its policy that Cedar looks at before, by number, each with what it
-            must have come to, for this one to be looked at.
+        span: its position in the file, as two offsets; that of the whole clause if unknown.
+        needs: earlier parts of the policy, by number, each with the value that it must have for
+            Cedar to evaluate this part.
         is_atom: whether it has no parts of its own.
     """
 
@@ -62,20 +61,21 @@ class ClausePart:
 
     @property
     def place(self) -> Place:
-        """Where it begins."""
+        """The start of the part."""
         return self.policy.chunk.source.place(self.span[0])
 
 
 class ClauseEvaluator:
-    """The parts of some policies' clauses.
+    """Evaluates the parts of the clauses of some policies.
 
     Arguments:
-        policies: whose they are.
-        known: the parts of policies that were cut before, by their keys; others are added.
+        policies: the policies.
+        known: the parts of policies that were already split, by the policies' keys; others are
+            added to it.
 
     Attributes:
-        policies: whose they are.
-        parts: all of them, in the order in which Cedar looks at them.
+        policies: the policies.
+        parts: the parts of all of them, in the order in which Cedar evaluates them.
     """
 
     __slots__ = ("_needs", "_one_set", "parts", "policies")
@@ -86,11 +86,11 @@ class ClauseEvaluator:
         self.policies = tuple(policies)
         parts: list[ClausePart] = []
         needs: list[_Needs] = []
-        cut = {} if known is None else known
+        known_parts = {} if known is None else known
         for policy in policies:
-            own = cut.get(policy.key)
+            own = known_parts.get(policy.key)
             if own is None:
-                own = cut[policy.key] = _cut(policy)
+                own = known_parts[policy.key] = _split_policy(policy)
             start = len(parts)
             needs.extend(tuple([(start + at, value) for at, value in part.needs]) for part in own)
             parts += own
@@ -101,7 +101,7 @@ class ClauseEvaluator:
     def values(
         self, entities: cedarpy.Entities, request: Mapping[str, Any], context: str
     ) -> tuple[Value | None, ...]:
-        """Return what each part comes to; ``None`` for one that Cedar would not look at."""
+        """Return the value of each part; ``None`` for a part that Cedar would not evaluate."""
         if not self.parts:
             return ()
         if self._one_set is None:
@@ -109,41 +109,41 @@ class ClauseEvaluator:
         verdict = evaluate(self._one_set, entities, request, context)
         if verdict.lost or verdict.decision not in ("Allow", "Deny"):
             return (None,) * len(self.parts)
-        found: list[Value | None] = []
+        part_values: list[Value | None] = []
         for number, needs in enumerate(self._needs):
             value: Value | None = None
-            if all(found[index] == wanted for index, wanted in needs):
+            if all(part_values[index] == wanted for index, wanted in needs):
                 name = f"q{number}"
                 value = "error" if name in verdict.errors else "false"
                 if name in verdict.reasons:
                     value = "true"
-            found.append(value)
-        return tuple(found)
+            part_values.append(value)
+        return tuple(part_values)
 
 
 @dataclass(frozen=True, slots=True)
 class ClauseTrace:
-    """One request, clause by clause.
+    """The values of all parts of the clauses, for one request.
 
     Attributes:
-        anatomy: the policies whose scope matches, taken apart.
-        values: what each of the parts comes to, in their order; none where no clause was looked
-            at, because who and what decide alone or a fact is unfit.
+        evaluator: the policies whose scope matches, and their parts.
+        values: the value of each part, in order; empty if no clause was evaluated, because the
+            request was decided without facts, or because a fact is invalid.
     """
 
-    anatomy: ClauseEvaluator
+    evaluator: ClauseEvaluator
     values: tuple[Value | None, ...]
 
 
 class ClauseTracer:
     """Traces requests to one snapshot."""
 
-    __slots__ = ("_anatomies", "_known", "_snapshot")
+    __slots__ = ("_evaluators", "_known", "_snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._known: dict[str, tuple[ClausePart, ...]] = {}
-        self._anatomies: dict[tuple[str, ...], ClauseEvaluator] = {}
+        self._evaluators: dict[tuple[str, ...], ClauseEvaluator] = {}
 
     def trace(
         self,
@@ -152,29 +152,29 @@ class ClauseTracer:
         resource: Entity,
         facts: Mapping[str, Mapping[str, FactValue]] | None,
     ) -> ClauseTrace | None:
-        """Return what Cedar makes of each clause that it looks at.
+        """Return the values of the clauses of a request.
 
         Arguments:
-            principal: who calls, as for `Snapshot.ask`.
-            action: what is done.
-            resource: on what.
-            facts: as for `Question.decide`; ``None`` where they were not asked for.
+            principal: the principal, as for `Snapshot.ask`.
+            action: the action.
+            resource: the resource.
+            facts: as for `Question.decide`; ``None`` if they were not computed.
 
         Returns:
-            ``None`` where the request comes to no policy: its caller, its action or its resource
-            is none of the bundle's.
+            The trace; ``None`` if the request reaches no policy, because the bundle does not
+            accept its principal, its action or its resource.
         """
-        case = self.case(principal, action, resource)
-        if case is None:
+        prepared = self.prepare(principal, action, resource)
+        if prepared is None:
             return None
-        anatomy = self.anatomy(case.slice.policies)
-        ready = None if facts is None else self.context(case, action, facts)
+        evaluator = self.evaluator(prepared.slice.policies)
+        ready = None if facts is None else self.context(prepared, action, facts)
         if ready is None:
-            return ClauseTrace(anatomy, ())
+            return ClauseTrace(evaluator, ())
         handle, text = ready
-        return ClauseTrace(anatomy, anatomy.values(handle, case.request, text))
+        return ClauseTrace(evaluator, evaluator.values(handle, prepared.request, text))
 
-    def case(
+    def prepare(
         self,
         principal: Principal | Entity,
         action: Entity,
@@ -182,9 +182,9 @@ class ClauseTracer:
         *,
         whole: bool = False,
     ) -> PreparedRequest | None:
-        """Return the case of a request; ``None`` where no policy is asked of it.
+        """Return the prepared request; ``None`` if the request reaches no policy.
 
-        ``whole``: one that has the entities for all policies, not only for those whose scope
+        With ``whole``, it has the entities for all policies, not only for those whose scope
         matches.
         """
         snapshot = self._snapshot
@@ -195,43 +195,46 @@ class ClauseTracer:
         ):
             return None
         try:
-            subject = snapshot._subjects.of(principal)
+            subject = snapshot._principals.of(principal)
         except Denied:
             return None
         engine = snapshot._engine
-        ask = engine.whole_case if whole else engine.case
-        found: PreparedRequest = ask(subject, action, resource)
-        return found
+        ask = engine.prepare_with_all_policies if whole else engine.prepare
+        prepared: PreparedRequest = ask(subject, action, resource)
+        return prepared
 
     def context(
-        self, case: PreparedRequest, action: Entity, facts: Mapping[str, Mapping[str, FactValue]]
+        self,
+        prepared: PreparedRequest,
+        action: Entity,
+        facts: Mapping[str, Mapping[str, FactValue]],
     ) -> tuple[cedarpy.Entities, str] | None:
-        """Return the entities and the context that Cedar is asked with; ``None`` if unfit."""
+        """Return the entities and the context of an evaluation; ``None`` if a fact is invalid."""
         snapshot = self._snapshot
         plan = snapshot.plans[action]
         try:
             context = snapshot._context(plan, facts, is_plain=False)
         except BadFact:
             return None
-        handle = case.handle
+        handle = prepared.handle
         if plan.may_hold_entities:
-            handle, _ = snapshot._engine.reached(case, context)
+            handle, _ = snapshot._engine.with_entities_of_facts(prepared, context)
         return handle, as_json(context)
 
-    def anatomy(self, policies: Sequence[Policy]) -> ClauseEvaluator:
-        """Return some policies taken apart, once."""
+    def evaluator(self, policies: Sequence[Policy]) -> ClauseEvaluator:
+        """Return the evaluator of some policies, cached."""
         key = tuple([policy.key for policy in policies])
-        anatomy = self._anatomies.get(key)
-        if anatomy is None:
-            anatomy = self._anatomies[key] = ClauseEvaluator(policies, self._known)
-        return anatomy
+        evaluator = self._evaluators.get(key)
+        if evaluator is None:
+            evaluator = self._evaluators[key] = ClauseEvaluator(policies, self._known)
+        return evaluator
 
 
 # Scopes.
 
 
 def constraints_of(policy: Policy) -> tuple[pst.Expr, ...]:
-    """Return what a policy's scope asks of the principal, the action and the resource."""
+    """Return a policy's constraints on principal, action and resource, as expressions."""
     node = policy.node
     sides = (
         _constraint(pst.Var("principal"), node.principal),
@@ -263,12 +266,12 @@ def _literal(uid: pst.EntityUid | pst.Slot) -> pst.EntityLit:
     return pst.EntityLit(uid)
 
 
-def unmissable(policies: Sequence[Policy], schema: Schema) -> frozenset[str]:
+def matching_all_requests(policies: Sequence[Policy], schema: Schema) -> frozenset[str]:
     """Return the keys of the policies whose scope matches every request of the schema.
 
-    The validator says so: a policy for all that the scope leaves out could never match.
+    The validator finds them: a policy for the requests outside of such a scope never matches.
     """
-    turned = []
+    variants = []
     for policy in policies:
         outside: pst.Expr = pst.BoolLit(True)
         for expr in reversed(constraints_of(policy)):
@@ -277,22 +280,22 @@ def unmissable(policies: Sequence[Policy], schema: Schema) -> frozenset[str]:
             policy.node, principal=pst.ScopeAny(), action=pst.ScopeAny(), resource=pst.ScopeAny(),
             clauses=(pst.Unless(outside),),
         )  # fmt: skip
-        turned.append(replace(policy, node=node))
-    return frozenset([policy.key for policy in impossible(turned, schema)])
+        variants.append(replace(policy, node=node))
+    return frozenset([policy.key for policy in impossible(variants, schema)])
 
 
-def inescapable(policies: Sequence[Policy], snapshot: Snapshot) -> frozenset[str]:
-    """Return the keys of the policies whose scope matches every request that the bundle knows.
+def matching_all_known_requests(policies: Sequence[Policy], snapshot: Snapshot) -> frozenset[str]:
+    """Return the keys of the policies whose scope matches every request on a known resource.
 
-    Of the schema's requests many can't be made: nothing is an entity but what ``entities.json``
-    has and what enums list. A bundle of one model has no request on another one.
+    Many requests of the schema can't be made, because only the entities in ``entities.json`` and
+    those that enums list exist.
     """
     schema, store = snapshot.schema, snapshot.store
     types = types_of(schema)
     things = [*store, *members_of(schema)]
     if snapshot._allow_unknown_resources:
         things += [Entity(name, "") for name in types if not schema.is_enum_type(name)]
-    asked = [
+    candidates = [
         (action, who, thing)
         for action in snapshot.plans
         for who in types
@@ -302,12 +305,12 @@ def inescapable(policies: Sequence[Policy], snapshot: Snapshot) -> frozenset[str
     return frozenset(
         policy.key
         for policy in policies
-        if asked and not any(_can_miss(policy, snapshot, *each) for each in asked)
+        if candidates and not any(_can_miss(policy, snapshot, *each) for each in candidates)
     )
 
 
 def _can_miss(policy: Policy, snapshot: Snapshot, action: Entity, who: str, thing: Entity) -> bool:
-    """Tell whether a policy's scope misses a thing, an action, or some caller of a type."""
+    """Tell whether a scope can fail for an action, a resource and callers of a type."""
     if not applies_to(policy, action, snapshot.schema.actions.get(action, frozenset())):
         return True
     if not _is_met(policy.node.resource, thing, snapshot):
@@ -332,27 +335,27 @@ def _is_met(scope: pst.PrincipalOrResourceConstraint, entity: Entity, snapshot: 
     return True
 
 
-def settled(parts: Sequence[ClausePart], schema: Schema) -> frozenset[tuple[int, Value]]:
-    """Return what the parts can never come to, by their numbers: as far as the validator knows."""
-    asked: list[tuple[int, Value]] = []
-    turned: list[Policy] = []
+def impossible_values(parts: Sequence[ClausePart], schema: Schema) -> frozenset[tuple[int, Value]]:
+    """Return the values that parts can never have, by number, as far as the validator knows."""
+    candidates: list[tuple[int, Value]] = []
+    variants: list[Policy] = []
     for number, part in enumerate(parts):
         clauses: tuple[tuple[Value, pst.When | pst.Unless], ...] = (
             ("true", pst.When(part.node)),
             ("false", pst.Unless(part.node)),
         )
         for value, clause in clauses:
-            asked.append((number, value))
-            turned.append(replace(part.policy, node=replace(part.policy.node, clauses=(clause,))))
-    never = {id(policy) for policy in impossible(turned, schema)}
+            candidates.append((number, value))
+            variants.append(replace(part.policy, node=replace(part.policy.node, clauses=(clause,))))
+    never = {id(policy) for policy in impossible(variants, schema)}
     return frozenset(
-        [one for one, policy in zip(asked, turned, strict=True) if id(policy) in never]
+        [one for one, policy in zip(candidates, variants, strict=True) if id(policy) in never]
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Literals:
-    """What stands in some policies: numbers, texts, and entities in the order of the text."""
+    """The literals in some policies: numbers, strings, and entities in the order of the text."""
 
     numbers: frozenset[int]
     texts: frozenset[str]
@@ -360,7 +363,7 @@ class Literals:
 
 
 def literals_of(policies: Sequence[Policy]) -> Literals:
-    """Return what stands in the scopes and the clauses of some policies."""
+    """Return the literals in the scopes and the clauses of some policies."""
     numbers: set[int] = set()
     texts: set[str] = set()
     entities: dict[Entity, None] = {}
@@ -372,7 +375,7 @@ def literals_of(policies: Sequence[Policy]) -> Literals:
                     numbers.add(node.value)
                 elif isinstance(node, pst.StringLit):
                     texts.add(node.value)
-                elif isinstance(node, pst.Like):  # the shortest text that is like it, and a longer
+                elif isinstance(node, pst.Like):  # the shortest text that matches, and a longer one
                     for more in ("", "x"):
                         chars = (c.value if isinstance(c, pst.Char) else more for c in node.pattern)
                         texts.add("".join(chars))
@@ -381,22 +384,22 @@ def literals_of(policies: Sequence[Policy]) -> Literals:
     return Literals(frozenset(numbers), frozenset(texts), tuple(entities))
 
 
-# Cutting.
+# Splitting of clauses.
 
 
-def _cut(policy: Policy) -> tuple[ClausePart, ...]:
-    """Return the parts of a policy, in the order in which Cedar looks at them."""
+def _split_policy(policy: Policy) -> tuple[ClausePart, ...]:
+    """Return the parts of a policy, in the order in which Cedar evaluates them."""
     parts: list[ClausePart] = []
     needs: _Needs = ()
     for number, clause in enumerate(policy.node.clauses):
-        cutter = _Cutter(policy, number, parts)
-        root = cutter.cut(clause.expr, cutter.tokens, needs)
+        splitter = _ClauseSplitter(policy, number, parts)
+        root = splitter.split(clause.expr, splitter.tokens, needs)
         needs = (*needs, (root, "true" if isinstance(clause, pst.When) else "false"))
     return tuple(parts)
 
 
-class _Cutter:
-    """Cuts one clause: the tree says what is in it, the tokens where that stands."""
+class _ClauseSplitter:
+    """Splits one clause: the tree has its expressions, the tokens their positions."""
 
     __slots__ = ("_clause", "_keyword", "_parts", "_policy", "tokens")
 
@@ -412,48 +415,50 @@ class _Cutter:
         is_whole = len(tokens) > 3 and tokens[1].text == "{" and tokens[-1].text == "}"
         self.tokens = tokens[2:-1] if is_whole else []
 
-    def cut(self, node: pst.Expr, tokens: Sequence[Token], needs: _Needs) -> int:
-        """Add an expression and the truths that it is made of; return its number."""
+    def split(self, node: pst.Expr, tokens: Sequence[SourceToken], needs: _Needs) -> int:
+        """Add an expression and the parts of it; return its number."""
         tokens = _without_brackets(tokens)
         is_atom = False
         if isinstance(node, pst.BinaryOp) and node.op in _MARKS:
-            first, second = _split(tokens, _MARKS[node.op])
-            left = self.cut(node.left, first, needs)
+            first, second = _split_at(tokens, _MARKS[node.op])
+            left = self.split(node.left, first, needs)
             wanted: Value = "true" if node.op == "and" else "false"
-            self.cut(node.right, second, (*needs, (left, wanted)))
-        elif isinstance(node, pst.UnaryOp) and node.op == "not" and _begins(tokens, "!"):
-            self.cut(node.arg, tokens[1:], needs)
+            self.split(node.right, second, (*needs, (left, wanted)))
+        elif isinstance(node, pst.UnaryOp) and node.op == "not" and _starts_with(tokens, "!"):
+            self.split(node.arg, tokens[1:], needs)
         elif isinstance(node, pst.IfThenElse):
-            asked, then, other = _split_if(tokens)
-            condition = self.cut(node.cond, asked, needs)
-            self.cut(node.then_expr, then, (*needs, (condition, "true")))
-            self.cut(node.else_expr, other, (*needs, (condition, "false")))
+            condition_tokens, then, other = _split_if(tokens)
+            condition = self.split(node.cond, condition_tokens, needs)
+            self.split(node.then_expr, then, (*needs, (condition, "true")))
+            self.split(node.else_expr, other, (*needs, (condition, "false")))
         else:
             is_atom = True
         return self._add(node, tokens, needs, is_atom=is_atom)
 
-    def _add(self, node: pst.Expr, tokens: Sequence[Token], needs: _Needs, *, is_atom: bool) -> int:
+    def _add(
+        self, node: pst.Expr, tokens: Sequence[SourceToken], needs: _Needs, *, is_atom: bool
+    ) -> int:
         chunk = self._policy.chunk
         text = _joined(tokens)
         if text and _parsed(text) == node:
             span = (tokens[0].start, tokens[-1].end)
-        else:  # the tree is what counts: Cedar writes it, and it stands where its clause does
+        else:  # position unknown: use Cedar's text, and the position of the clause
             whole = clause_of(chunk, self._clause)
             span = (whole[0].start, whole[-1].end) if whole else (chunk.start, chunk.end)
-            text = written(node)
+            text = cedar_text(node)
         self._parts.append(
             ClausePart(self._policy, self._keyword, self._clause, node, text, span, needs, is_atom)
         )
         return len(self._parts) - 1
 
 
-def _begins(tokens: Sequence[Token], mark: str) -> bool:
-    """Tell whether the text has this mark first, or is not known."""
+def _starts_with(tokens: Sequence[SourceToken], mark: str) -> bool:
+    """Tell whether the text starts with a mark, or is unknown."""
     return not tokens or tokens[0].text == mark
 
 
-def _depths(tokens: Sequence[Token]) -> Iterator[tuple[int, Token, int]]:
-    """Yield each token's index, itself, and how many brackets are open around it."""
+def _depths(tokens: Sequence[SourceToken]) -> Iterator[tuple[int, SourceToken, int]]:
+    """Yield the index of each token, the token, and the number of open brackets around it."""
     depth = 0
     for index, token in enumerate(tokens):
         depth -= token.text in CLOSING
@@ -461,7 +466,7 @@ def _depths(tokens: Sequence[Token]) -> Iterator[tuple[int, Token, int]]:
         depth += token.text in OPENING
 
 
-def _without_brackets(tokens: Sequence[Token]) -> Sequence[Token]:
+def _without_brackets(tokens: Sequence[SourceToken]) -> Sequence[SourceToken]:
     """Return the tokens without parentheses around all of them."""
     while len(tokens) > 2 and tokens[0].text == "(":
         inner = [index for index, _, depth in _depths(tokens) if depth == 0]
@@ -471,16 +476,18 @@ def _without_brackets(tokens: Sequence[Token]) -> Sequence[Token]:
     return tokens
 
 
-def _split(tokens: Sequence[Token], mark: str) -> tuple[Sequence[Token], Sequence[Token]]:
-    """Return what stands before the last mark outside of brackets, and behind it."""
+def _split_at(
+    tokens: Sequence[SourceToken], mark: str
+) -> tuple[Sequence[SourceToken], Sequence[SourceToken]]:
+    """Return the tokens before and after the last mark that is outside of brackets."""
     at = [index for index, token, depth in _depths(tokens) if depth == 0 and token.text == mark]
     return (tokens[: at[-1]], tokens[at[-1] + 1 :]) if at else ((), ())
 
 
 def _split_if(
-    tokens: Sequence[Token],
-) -> tuple[Sequence[Token], Sequence[Token], Sequence[Token]]:
-    """Return the three parts of an ``if``: other ones may stand within them."""
+    tokens: Sequence[SourceToken],
+) -> tuple[Sequence[SourceToken], Sequence[SourceToken], Sequence[SourceToken]]:
+    """Return the three parts of an ``if`` expression, which can contain others."""
     marks: dict[str, int] = {}
     open_ = 0
     for index, token, depth in _depths(tokens):
@@ -496,8 +503,8 @@ def _split_if(
     return tokens[1:then], tokens[then + 1 : other], tokens[other + 1 :]
 
 
-def _joined(tokens: Sequence[Token]) -> str:
-    """Return tokens as they stand, but on one line and without comments."""
+def _joined(tokens: Sequence[SourceToken]) -> str:
+    """Return the text of tokens on one line, without comments."""
     text, end = "", None
     for token in tokens:
         gap = "" if end is None or end == token.start else " "
@@ -507,7 +514,7 @@ def _joined(tokens: Sequence[Token]) -> str:
 
 
 def _parsed(text: str) -> pst.Expr | None:
-    """Return the expression that Cedar reads; ``None`` where it reads none."""
+    """Return the expression that a text is; ``None`` if it is not an expression."""
     try:
         tree = cedarpy.PolicySet.from_str(f"permit (principal, action, resource) when {{{text}}};")
         (node,) = tree.to_pst().static_policies.values()
@@ -517,7 +524,7 @@ def _parsed(text: str) -> pst.Expr | None:
     return clause.expr
 
 
-def written(node: pst.Expr) -> str:
-    """Return an expression as Cedar writes it."""
+def cedar_text(node: pst.Expr) -> str:
+    """Return an expression in Cedar's own format."""
     text = str(as_one_set([("permit", (pst.When(node),))]))
     return text.partition(" when { ")[2].rpartition(" };")[0]

@@ -1,7 +1,7 @@
-"""Describes a bundle to people and tools: the facts that its policies read, and its whole schema.
+"""Describes a bundle for ``guardrail facts`` and ``guardrail schema``.
 
-For ``guardrail facts`` and ``guardrail schema``. The answers come from the plans of the snapshot
-and from the files that a load reads.
+The facts that the policies read come from the plans of the snapshot, the whole schema from the
+files of the bundle.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _Names = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class FactRead:
-    """One fact that an action's policies read: ``input.rows``, its Cedar type, their ids."""
+    """One fact that an action's policies read: its path, its Cedar type, the policies' ids."""
 
     name: str
     type: str
@@ -34,24 +34,26 @@ class FactRead:
 
 @dataclass(frozen=True, slots=True)
 class ActionFacts:
-    """What is computed for calls of one action, and the declared places of which nothing is."""
+    """The facts that calls of one action need, and the declared namespaces that they do not."""
 
     action: Entity
     facts: tuple[FactRead, ...]
     not_computed: tuple[str, ...]
 
 
-def overview(snapshot: Snapshot, *, places: Collection[str]) -> tuple[ActionFacts, ...]:
-    """Return what each action reads, by action.
+def overview(snapshot: Snapshot, *, namespaces: Collection[str]) -> tuple[ActionFacts, ...]:
+    """Return the facts that each action needs.
 
     Arguments:
         snapshot: the loaded bundle.
-        places: the places of context that there can be; the schema says which an action has.
+        namespaces: all namespaces of facts; the schema tells which of them an action has.
     """
-    asked = [
-        (action, Path("context", (place,))) for action in snapshot.plans for place in sorted(places)
+    keys = [
+        (action, Path("context", (namespace,)))
+        for action in snapshot.plans
+        for namespace in sorted(namespaces)
     ]
-    types = dict(zip(asked, snapshot.schema.types(asked), strict=True))
+    types = dict(zip(keys, snapshot.schema.types(keys), strict=True))
     return tuple(
         ActionFacts(
             action,
@@ -79,11 +81,11 @@ def _read(snapshot: Snapshot, action: Entity) -> Iterator[FactRead]:
             for name, paths in readers.items()
             if any(path[: len(other)] == other or other[: len(path)] == path for other in paths)
         ]
-        yield FactRead(".".join(path), _written(kind), tuple(ids))
+        yield FactRead(".".join(path), _type_text(kind), tuple(ids))
 
 
 def _paths(policy: Policy, snapshot: Snapshot) -> Iterator[_Names]:
-    """Yield the paths below context that a policy reads, in its clauses and annotations."""
+    """Yield the paths in the context that a policy reads, in its clauses and annotations."""
     reads = access_of(policy).roots.get("context")
     if reads is not None:
         for path, is_used in reads.paths():
@@ -103,22 +105,22 @@ def _leaves(shape: Shape, above: _Names = ()) -> Iterator[tuple[_Names, CedarTyp
             yield (*above, name), kind
 
 
-def _written(kind: CedarType) -> str:
-    return kind if isinstance(kind, str) else f"Set<{_written(kind[1])}>"
+def _type_text(kind: CedarType) -> str:
+    return kind if isinstance(kind, str) else f"Set<{_type_text(kind[1])}>"
 
 
-#: Where a bundle keeps its whole schema, for Cedar's own tools. A load reads nothing hidden.
+#: The whole schema of a bundle, for Cedar's own tools. A load ignores hidden folders.
 WHOLE_SCHEMA: Final = ".schemas/whole.cedarschema"
 
 
 def whole_schema(folder: Folder) -> str:
-    """Return the schema of a bundle as a load reads it: the standard facts, then its own.
+    """Return the schema of a bundle with the standard facts before it, as a load reads it.
 
-    Raises `ConfigurationError` where there is not exactly one, or it is none.
+    Raises `ConfigurationError` if there is not exactly one schema, or it is invalid.
     """
     found = list(folder.named(".cedarschema"))
     if [name for name, _ in found] != ["schema.cedarschema"]:
-        message = "A bundle has exactly one schema, schema.cedarschema. Add it, or remove others."
+        message = "A bundle needs exactly one schema, schema.cedarschema. Add it, or remove others."
         raise ConfigurationError.at(Place("schema.cedarschema"), "GR010", message)
     ((name, raw),) = found
     read_schema(name, raw)

@@ -1,9 +1,9 @@
-"""Answers requests in Cedar's own form three ways, for differential tests.
+"""Answers requests in Cedar's own format in three ways, for differential tests.
 
-`Replay` holds policies, entities and a schema without a bundle. It answers each request by Cedar on
-all of them, by Cedar on our slices (with Cedar's own semantics: an error is only reported, and
-no entity has to be known), and as a snapshot would: fail closed and cached. Only
-`guardrail.testing` may import this, because Cedar's semantics can allow what a guard denies.
+`Replay` has policies, entities and a schema without a bundle. It answers a request with Cedar on
+all of them; with Cedar on our slices, by Cedar's own semantics (errors are only reported, and
+entities may be unknown); and with a snapshot, which fails closed. Only `guardrail.testing` may
+import this, because Cedar's semantics can allow what a guard denies.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from guardrail._documents import decode
 from guardrail._ports import FactContext
 from guardrail.errors import ConfigurationError
 from guardrail.policy.engine.plan import make_plans
-from guardrail.policy.engine.principals import PrincipalGroups, Subject
+from guardrail.policy.engine.principals import PreparedPrincipal, PrincipalGroups
 from guardrail.policy.engine.read_sets import ReadSet, access_of
 from guardrail.policy.engine.slices import Engine
 from guardrail.policy.engine.snapshot import Answer, Snapshot
 from guardrail.policy.engine.verdict import request_of
 from guardrail.policy.schema.entities import EntityStore, Entry, index
 from guardrail.policy.schema.schema import Schema, read_schema
-from guardrail.policy.source.lexer import Chunk, Source, split
+from guardrail.policy.source.lexer import PolicyChunk, Source, split
 from guardrail.policy.source.nesting_limits import too_deep
 from guardrail.policy.source.parser import Policy, Vocabulary
 from guardrail.values import Entity, FactValue
 
 _ERRED: Final = re.compile(r"(?:^|: )(?:error )?while evaluating policy `([^`]*)`")
-#: How many arguments Cedar's functions take, of methods what stands before the dot among them.
+#: The number of arguments of Cedar's functions; for methods, the receiver counts too.
 _ARGUMENTS: Final = {
     **dict.fromkeys(("decimal", "ip", "datetime", "duration"), 1),
     **dict.fromkeys(("isIpv4", "isIpv6", "isLoopback", "isMulticast", "toDate", "toTime"), 1),
@@ -46,7 +46,7 @@ _NOTHING: Final = Entry({}, frozenset(), {})
 
 
 class CedarAnswer(NamedTuple):
-    """What is said of one request: the decision, the deciding policies, those that erred."""
+    """The answer to one request: the decision, the deciding policies, and those that erred."""
 
     decision: str
     reasons: frozenset[str]
@@ -55,7 +55,7 @@ class CedarAnswer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CedarRequest:
-    """One request; its context in Cedar's JSON, entities and extension values spelt out."""
+    """One request, with its context in Cedar's explicit JSON."""
 
     principal: Entity
     action: Entity
@@ -65,7 +65,7 @@ class CedarRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Anything:
-    """A fact source for a name of the context: whatever the request passes."""
+    """A fact source for one name of the context, whose facts come from the request."""
 
     namespace: str
     facts: frozenset[str] = frozenset()
@@ -76,16 +76,16 @@ class _Anything:
 
 
 class Replay:
-    """Policies and entities, to be asked in more than one way.
+    """Policies and entities that can be evaluated in several ways.
 
     Arguments:
-        policies: the set as Cedar has it; templates with their links.
-        readable: the same set where Cedar's tree can't hold it: see `ParsedInputs`.
-        entities: all of them, the actions and their groups too.
-        schema: what `EntityStore` and a snapshot ask of types.
-        actions: actions that are asked beside those that ``entities`` has.
-        moved: a principal to be left out of the entities of the bundle; asked with
-            `subject`, it is then what a call adds.
+        policies: the policies, with templates and links.
+        readable: an equivalent set if Cedar's tree can't hold ``policies``: see `ParsedInputs`.
+        entities: all entities, with the actions and their groups.
+        schema: the schema.
+        actions: further actions that requests have.
+        moved: a principal that is left out of the entities; `subject` returns it as a principal
+            that a call adds.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Replay:
         self.policies = policies_of(policies if readable is None else readable)
         self._ids = {policy.key: policy.id for policy in self.policies}
         names = {policy.id for policy in self.policies}
-        #: Cedar's own ids by what stands in ``@id``, for cases that name policies by it.
+        #: Cedar's own ids by the value of ``@id``, for test cases that name policies by it.
         self.annotated = {
             policy.node.annotations["id"]: policy.id
             for policy in self.policies
@@ -120,25 +120,25 @@ class Replay:
 
     def by_cedar(
         self,
-        asked: CedarRequest,
+        request: CedarRequest,
         *,
         entities: cedarpy.Entities | None = None,
         schema: cedarpy.Schema | None = None,
         context: Mapping[str, Any] | None = None,
     ) -> CedarAnswer:
-        """Return what Cedar says on the full sets: nothing of ours has a part in it.
+        """Return Cedar's answer on all policies and entities, without any code of guardrail.
 
         Arguments:
-            asked: the request.
-            entities: instead of the replay's own.
-            schema: to read the context by, and to validate the request.
-            context: the context as it was written, instead of the one spelt out.
+            request: the request.
+            entities: other entities than those of the replay.
+            schema: the schema by which Cedar reads the context and validates the request.
+            context: the original context, instead of the explicit one.
         """
-        given = asked.context if context is None else context
+        context_data = request.context if context is None else context
         result = cedarpy.is_authorized(
             {
-                **request_of(asked.principal, asked.action, asked.resource),
-                "context": json.dumps(given),
+                **request_of(request.principal, request.action, request.resource),
+                "context": json.dumps(context_data),
             },
             self._full,
             self._entities if entities is None else entities,
@@ -152,29 +152,31 @@ class Replay:
 
     def subject(
         self, uid: Entity, entry: Entry | None = None, *, kind: PrincipalGroups | None = None
-    ) -> Subject:
-        """Return a principal: the bundle's own, the moved one, or one with an entry given.
+    ) -> PreparedPrincipal:
+        """Return a principal: an entity of the replay, the moved one, or one with a given entry.
 
-        A principal that nobody knows gets an empty entry: for Cedar the two are alike, but
-        for the words of its errors. One of a ``kind`` must have plain values alone; then what
-        is found for it holds for others of this kind.
+        An unknown principal gets an empty entry, which changes only the text of Cedar's errors. A
+        principal with a ``kind`` must have only plain values; it shares cached results with others
+        of this kind.
         """
         own = self.store.entry(uid)
         if entry is None:
             entry = own or (self._moved if self._moved is not None else _NOTHING)
         above = self.store.closure(entry.parents)
-        return Subject(uid, entry, above, stands=own is not None, kind=kind)
+        return PreparedPrincipal(uid, entry, above, is_in_bundle=own is not None, kind=kind)
 
-    def by_slices(self, asked: CedarRequest, subject: Subject) -> CedarAnswer:
-        """Return what Cedar says on the slices, with no more context than is read: raw."""
-        may_share = "__entity" not in json.dumps(asked.context)
-        case = self.engine.case(subject, asked.action, asked.resource, may_share=may_share)
-        context = _projected(asked.context, case.slice.access.of("context"))
+    def by_slices(self, request: CedarRequest, subject: PreparedPrincipal) -> CedarAnswer:
+        """Return Cedar's answer on the slices, with only the context that the policies read."""
+        may_share = "__entity" not in json.dumps(request.context)
+        prepared = self.engine.prepare(
+            subject, request.action, request.resource, may_share=may_share
+        )
+        context = _projected(request.context, prepared.slice.access.of("context"))
         text = json.dumps(context)
-        handle = case.handle
+        handle = prepared.handle
         if "__entity" in text:
-            handle, _ = self.engine.reached(case, context)
-        verdict = case.slice.evaluate(handle, case.request, text)
+            handle, _ = self.engine.with_entities_of_facts(prepared, context)
+        verdict = prepared.slice.evaluate(handle, prepared.request, text)
         return CedarAnswer(
             verdict.decision,
             frozenset(self._ids.get(key, key) for key in verdict.reasons),
@@ -183,10 +185,10 @@ class Replay:
         )
 
     def snapshot(self, names: Iterable[str]) -> Snapshot:
-        """Return all of it as a bundle would be frozen, plain policies without obligations.
+        """Return a snapshot of the policies, which have no obligations.
 
         Arguments:
-            names: every name that the context of a request has.
+            names: all names in the contexts of the requests.
         """
         read = {name for access in self._accesses.values() for name in access.of("context").below}
         plans, _ = make_plans(
@@ -210,22 +212,22 @@ class Replay:
 
 
 def erred_of(complaints: Iterable[str]) -> list[str]:
-    """Return the policies that Cedar's errors name; an empty text for one that names none."""
+    """Return the policy that each of Cedar's errors names; an empty text if it names none."""
     named = [_ERRED.search(text) for text in complaints]
     return [found[1] if found else "" for found in named]
 
 
-def ask(snapshot: Snapshot, asked: CedarRequest, facts: Mapping[str, FactValue]) -> Answer:
-    """Ask a snapshot as the flow does; ``facts`` are the context in Python's values."""
-    question = snapshot.ask(asked.principal, asked.action, asked.resource)
+def ask(snapshot: Snapshot, request: CedarRequest, facts: Mapping[str, FactValue]) -> Answer:
+    """Return a snapshot's answer to a request; ``facts`` is the context in Python values."""
+    question = snapshot.ask(request.principal, request.action, request.resource)
     return question.decide(facts)
 
 
 class ParsedInputs(NamedTuple):
-    """What a test case names, read by Cedar; ``validates`` says whether the policies do.
+    """The parsed files of a test case; ``validates`` tells whether the policies fit the schema.
 
-    Cedar parses a function with too many or too few arguments, and its tree holds none:
-    ``readable`` are the same policies with an argument in their place that errs as they do.
+    Cedar parses a function call with a wrong number of arguments, but its tree can't hold it. In
+    ``readable``, such calls are replaced by an expression that errs in the same way.
     """
 
     policies: cedarpy.PolicySet
@@ -238,10 +240,10 @@ class ParsedInputs(NamedTuple):
 def read(
     policies: tuple[str, bytes], entities: tuple[str, bytes], schema: tuple[str, bytes]
 ) -> ParsedInputs | None:
-    """Return the three files of a case, each given as its name and its bytes.
+    """Return the parsed files of a test case; each is given as its name and its bytes.
 
-    Policies and the schema may be in Cedar's own form or in JSON. ``None`` where a policy nests
-    deeper than one of a bundle may. Raises `ConfigurationError` where a file can't be read.
+    Policies and the schema may be in Cedar's own format or in JSON. ``None`` if a policy nests
+    deeper than a bundle allows. Raises `ConfigurationError` if a file can't be read.
     """
     shape = _read_schema(*schema)
     written = _read_policies(*policies)
@@ -254,7 +256,9 @@ def read(
     except ValueError:
         known = None
     if known is None:
-        raise ConfigurationError(f"{name}: the entities are no JSON that fits the schema.")
+        raise ConfigurationError(
+            f"{name}: the entities are not JSON that fits the schema. Correct it."
+        )
     valid = cedarpy.validate_policies(text, shape.handle).validation_passed
     return ParsedInputs(handle, readable, known, shape, valid)
 
@@ -268,16 +272,16 @@ def _read_schema(file: str, raw: bytes) -> Schema:
     except ValueError:
         handle = None
     if handle is None:
-        raise ConfigurationError(f"{file}: the schema is no JSON that Cedar reads.")
+        raise ConfigurationError(f"{file}: the schema is not a JSON schema of Cedar. Correct it.")
     return Schema(handle)
 
 
 def _read_policies(
     file: str, raw: bytes
 ) -> tuple[cedarpy.PolicySet, cedarpy.PolicySet, str] | None:
-    """Return the policies, the same as a tree holds them, and their text for the validator.
+    """Return the policies, an equivalent set that fits a tree, and the text for the validator.
 
-    ``None`` where they nest too deep.
+    ``None`` if they nest too deep.
     """
     text = decode(file, raw)
     is_json = text.lstrip().startswith("{")
@@ -289,7 +293,7 @@ def _read_policies(
     except ValueError:
         handle = None
     if handle is None:
-        raise ConfigurationError(f"{file}: the policies are not Cedar.")
+        raise ConfigurationError(f"{file}: the policies are not Cedar. Correct them.")
     readable = handle
     try:
         handle.to_pst()
@@ -304,9 +308,9 @@ def _read_policies(
 
 
 def _erring(data: Any) -> Any:
-    """Return policies in JSON with each call of a wrong number of arguments as one that errs.
+    """Return policies in JSON; each call with a wrong number of arguments becomes one that errs.
 
-    Cedar finds the number out when it evaluates the call, and errs; so does the decimal.
+    Cedar reports the wrong number when it evaluates the call; an invalid decimal errs then, too.
     """
     if isinstance(data, list):
         return [_erring(item) for item in data]
@@ -322,9 +326,9 @@ def _erring(data: Any) -> Any:
 
 
 def policies_of(policies: cedarpy.PolicySet) -> tuple[Policy, ...]:
-    """Return any Cedar policies as ours, links filled; templates alone do nothing, as in Cedar.
+    """Return Cedar policies as `Policy` objects, with links filled; templates are left out.
 
-    Their ids are Cedar's own (``policy0``, or a link's), and there are no obligations.
+    Their ids are Cedar's own (``policy0``, or that of a link), and they have no obligations.
     """
     tree = policies.to_pst()
     nodes = dict(tree.static_policies)
@@ -335,7 +339,7 @@ def policies_of(policies: cedarpy.PolicySet) -> tuple[Policy, ...]:
             principal=_filled(template.principal, link.values),
             resource=_filled(template.resource, link.values),
         )
-    nowhere = Chunk(Source("policies", ""), 0, 0)
+    nowhere = PolicyChunk(Source("policies", ""), 0, 0)
     return tuple(
         Policy(
             id=name,
@@ -365,7 +369,7 @@ def _actions(store: EntityStore, more: Iterable[Entity]) -> dict[Entity, frozens
 
 
 def _projected(value: Any, node: ReadSet) -> Any:
-    """Return no more of a context than is read: so the read set is on trial too."""
+    """Return only the part of a context that is read, so that read sets are tested too."""
     if node.whole or not isinstance(value, Mapping) or "__entity" in value:
         return value
     return {

@@ -1,9 +1,9 @@
-"""Explains a decision: the policies that matter, and which parts of their clauses do.
+"""Explains a decision: the policies that led to it, and the relevant parts of their clauses.
 
-`explain` shows the deciding policies clause by clause. For a call without a grant, it shows the
-nearest grants and what would have to differ. For a condition, it shows the obligations and what
-would exempt from it. Every value is Cedar's: to find out whether a part matters, Cedar is
-asked again with that one reversed. No call runs this.
+An explanation has the deciding policies, part by part. Without a grant, it has the nearest grants,
+and what would have to differ for them to match. For a condition, it has the obligations, and what
+would exempt the call. All values come from Cedar; to find out whether a part matters, Cedar
+evaluates the policy again with the opposite value of this part. No call runs this.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from guardrail.policy.analysis.conditions import (
     ClausePart,
     ClauseTracer,
     Value,
+    cedar_text,
     constraints_of,
-    written,
 )
 from guardrail.policy.engine.snapshot import Snapshot
 from guardrail.policy.engine.verdict import evaluate
 from guardrail.policy.source.parser import Policy, as_one_set
 from guardrail.values import Decision, Entity, FactValue, Principal
 
-#: Grants that are told where none holds, at most.
+#: The most grants that are explained if none matches.
 NEAREST: Final = 3
 
-#: What a policy had to do with a decision: it is among the deciding ones; its obligations are to be
-#: met; it could not be evaluated; or it would have granted, had something been different.
+#: The role of a policy in a decision: it decides; it demands an obligation; its evaluation errs; or
+#: it is a grant that nearly matches.
 Role: TypeAlias = Literal["decides", "demands", "errs", "near"]
 _Clauses: TypeAlias = tuple[pst.When | pst.Unless, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedPart:
-    """One truth of a policy, on one request.
+    """One part of a policy, evaluated for one request.
 
     Attributes:
         keyword: ``scope``, ``when`` or ``unless``.
-        text: the truth.
-        value: what it comes to; ``None`` where Cedar does not look at it.
-        turns: whether the policy would come to the opposite, were this one alone different.
-        place: where it stands; a scope's stand where the policy does.
+        text: the expression.
+        value: its value; ``None`` if Cedar does not evaluate it.
+        turns: whether the opposite value would change whether the policy matches.
+        place: its place; for a scope, the place of the policy.
     """
 
     keyword: Literal["scope", "when", "unless"]
@@ -59,12 +59,12 @@ class ExplainedPart:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedPolicy:
-    """One policy that matters, and why.
+    """One policy of an explanation.
 
     Attributes:
         policy: the policy.
-        role: what it has to do with the decision.
-        steps: the truths in its scope and its clauses.
+        role: its role in the decision.
+        steps: the parts of its scope and its clauses.
     """
 
     policy: Policy
@@ -73,7 +73,7 @@ class ExplainedPolicy:
 
     @property
     def failing(self) -> tuple[ExplainedPart, ...]:
-        """What keeps the policy from matching, or from being evaluated."""
+        """The parts because of which the policy does not match, or errs."""
         return tuple(
             step
             for step in self.steps
@@ -85,16 +85,16 @@ class ExplainedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a request is decided as it is.
+    """The explanation of a decision.
 
     Attributes:
         decision: the decision.
-        told: the policies that matter, those that decide first.
-        obligations: what must be met, by name, as `Snapshot.describe` tells it.
+        policies: the relevant policies; those that decide come first.
+        obligations: the obligations by name, as `Snapshot.describe` describes them.
     """
 
     decision: Decision
-    told: tuple[ExplainedPolicy, ...]
+    policies: tuple[ExplainedPolicy, ...]
     obligations: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
@@ -106,11 +106,11 @@ class Explanation:
             "obligations": dict(self.obligations),
             "policies": [
                 {
-                    "policy": told.policy.id,
-                    "kind": told.policy.kind,
-                    "role": told.role,
-                    "file": told.policy.place.file,
-                    "line": told.policy.place.line,
+                    "policy": explained.policy.id,
+                    "kind": explained.policy.kind,
+                    "role": explained.role,
+                    "file": explained.policy.place.file,
+                    "line": explained.policy.place.line,
                     "truths": [
                         {
                             "keyword": step.keyword,
@@ -120,10 +120,10 @@ class Explanation:
                             "line": step.place.line,
                             "column": step.place.column,
                         }
-                        for step in told.steps
+                        for step in explained.steps
                     ],
                 }
-                for told in self.told
+                for explained in self.policies
             ],
         }
 
@@ -144,27 +144,27 @@ class Explainer:
         resource: Entity,
         facts: Mapping[str, Mapping[str, FactValue]],
     ) -> Explanation:
-        """Return why a request is decided as it is; arguments as for `ClauseTracer.trace`."""
+        """Return the explanation of a request; arguments as for `ClauseTracer.trace`."""
         snapshot = self._snapshot
         decision = snapshot.ask(principal, action, resource).decide(facts).decision
         obligations = snapshot.describe(decision)["obligations"]
-        case = self._tracer.case(principal, action, resource, whole=True)
-        ready = None if case is None else self._tracer.context(case, action, facts)
-        if case is None or ready is None:
+        prepared = self._tracer.prepare(principal, action, resource, whole=True)
+        ready = None if prepared is None else self._tracer.context(prepared, action, facts)
+        if prepared is None or ready is None:
             return Explanation(decision, (), obligations)
-        ask = _Asking(case.request, *ready)
+        evaluator = _RequestEvaluator(prepared.request, *ready)
         roles = self._roles(decision)
         if decision.code == "no_grant":
-            for policy in self._nearest(ask):
+            for policy in self._nearest(evaluator):
                 roles.setdefault(policy.key, "near")
-        told = [
-            self._told(policy, roles[policy.key], ask)
+        policies = [
+            self._explained(policy, roles[policy.key], evaluator)
             for policy in snapshot.policies
             if policy.key in roles
         ]
         order: tuple[Role, ...] = ("decides", "errs", "demands", "near")
-        told.sort(key=lambda each: (order.index(each.role), len(each.failing)))
-        return Explanation(decision, tuple(told), obligations)
+        policies.sort(key=lambda each: (order.index(each.role), len(each.failing)))
+        return Explanation(decision, tuple(policies), obligations)
 
     def _roles(self, decision: Decision) -> dict[str, Role]:
         deciding = set(decision.policies)
@@ -180,28 +180,30 @@ class Explainer:
                 roles[policy.key] = "demands"
         return roles
 
-    def _nearest(self, ask: _Asking) -> list[Policy]:
-        """Return the grants that least keeps from matching: first by scope, then by clauses."""
+    def _nearest(self, evaluator: _RequestEvaluator) -> list[Policy]:
+        """Return the grants with the fewest constraints in the scope that do not match."""
         grants = [policy for policy in self._snapshot.policies if policy.kind == "grant"]
         constraints = [constraints_of(policy) for policy in grants]
-        values = iter(ask.values([expr for exprs in constraints for expr in exprs]))
+        values = iter(evaluator.values([expr for exprs in constraints for expr in exprs]))
         misses = [sum(next(values) != "true" for _ in exprs) for exprs in constraints]
         order = sorted(range(len(grants)), key=misses.__getitem__)
         return [grants[number] for number in order[:NEAREST]]
 
-    def _told(self, policy: Policy, role: Role, ask: _Asking) -> ExplainedPolicy:
-        """Return what a policy's truths come to, and which of them would turn it round."""
+    def _explained(
+        self, policy: Policy, role: Role, evaluator: _RequestEvaluator
+    ) -> ExplainedPolicy:
+        """Return the parts of a policy with their values, and whether each changes the result."""
         scope = constraints_of(policy)
-        anatomy = self._tracer.anatomy((policy,))
+        clauses = self._tracer.evaluator((policy,))
         atoms: list[tuple[ClausePart, Value | None]] = [
             (part, value)
-            for part, value in zip(anatomy.parts, ask.of(anatomy), strict=True)
+            for part, value in zip(clauses.parts, evaluator.of(clauses), strict=True)
             if part.is_atom
         ]
         place = policy.chunk.place
         steps = [
-            ExplainedPart("scope", written(expr), value, False, place)
-            for expr, value in zip(scope, ask.values(scope), strict=True)
+            ExplainedPart("scope", cedar_text(expr), value, False, place)
+            for expr, value in zip(scope, evaluator.values(scope), strict=True)
         ]
         steps += [
             ExplainedPart(part.keyword, part.text, value, False, part.place)
@@ -218,7 +220,7 @@ class Explainer:
                     part, _ = atoms[number - len(scope)]
                     bodies.append(_body(scope, _with(policy.node.clauses, part, other)))
                 numbers.append(number)
-        before, *after = ask.matches(bodies)
+        before, *after = evaluator.matches(bodies)
         turning = {number for number, now in zip(numbers, after, strict=True) if now != before}
         return ExplainedPolicy(
             policy,
@@ -227,8 +229,8 @@ class Explainer:
         )
 
 
-class _Asking:
-    """One request, with which Cedar is asked about many expressions at once."""
+class _RequestEvaluator:
+    """Evaluates many expressions for one request in a single evaluation."""
 
     __slots__ = ("_context", "_entities", "_request")
 
@@ -239,16 +241,16 @@ class _Asking:
         self._entities = entities
         self._context = context
 
-    def of(self, anatomy: ClauseEvaluator) -> tuple[Value | None, ...]:
-        """Return what the parts of some policies come to."""
-        return anatomy.values(self._entities, self._request, self._context)
+    def of(self, clauses: ClauseEvaluator) -> tuple[Value | None, ...]:
+        """Return the values of the parts of some policies."""
+        return clauses.values(self._entities, self._request, self._context)
 
     def values(self, exprs: Sequence[pst.Expr]) -> list[Value]:
-        """Return what expressions come to, each by itself."""
+        """Return the value of each expression."""
         return self.matches([(pst.When(expr),) for expr in exprs])
 
     def matches(self, bodies: Sequence[_Clauses]) -> list[Value]:
-        """Return what bodies of policies come to, each by itself."""
+        """Return for each list of clauses whether a policy with these matches."""
         if not bodies:
             return []
         one_set = as_one_set([("permit", clauses) for clauses in bodies])
@@ -268,14 +270,14 @@ def _body(scope: Sequence[pst.Expr], clauses: Sequence[pst.When | pst.Unless]) -
 
 
 def _others(value: Value | None) -> tuple[bool, ...]:
-    """Return what a truth could be instead; nothing for one that Cedar does not look at."""
+    """Return the other values that a part could have; none if Cedar does not evaluate it."""
     if value is None:
         return ()
     return (True, False) if value == "error" else (value == "false",)
 
 
 def _with(clauses: Sequence[pst.When | pst.Unless], part: ClausePart, value: bool) -> _Clauses:
-    """Return clauses with one truth of theirs settled."""
+    """Return clauses in which one part has a fixed value."""
     changed = [*clauses]
     clause = changed[part.clause]
     changed[part.clause] = replace(clause, expr=_settled(clause.expr, part.node, value))
@@ -283,7 +285,7 @@ def _with(clauses: Sequence[pst.When | pst.Unless], part: ClausePart, value: boo
 
 
 def _settled(expr: pst.Expr, target: pst.Expr, value: bool) -> pst.Expr:
-    """Return an expression in which one of its truths, this very one, is a literal."""
+    """Return an expression in which one part is replaced by a literal."""
     if expr is target:
         return pst.BoolLit(value)
     if isinstance(expr, pst.BinaryOp) and expr.op in ("and", "or"):

@@ -1,7 +1,7 @@
-"""A snapshot with other attributes of its entities, for tools that compare policies.
+"""Makes snapshots with changed attributes of entities, for tools that compare policies.
 
 Entities are data, and change independently of the policies. Two versions of a policy may differ
-only for a value that no entity has today. Not part of a call.
+only for a value that no entity has today. No call runs this.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from guardrail.policy.engine.snapshot import Snapshot
 from guardrail.policy.schema.entities import EntityStore, Entry
 from guardrail.policy.schema.to_cedar import BadFact, to_cedar
 
-#: Stands for an attribute that is not there.
+#: The value of an attribute that is absent.
 ABSENT: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
 class HypotheticalAttribute:
-    """That all entities of a type have one value of an attribute, or do not have it.
+    """The assumption that all entities of a type have one value of an attribute, or lack it.
 
-    ``json`` is the value as Cedar reads it; ``None`` where the attribute is left out.
+    ``json`` is the value in Cedar's JSON; ``None`` if the attribute is absent.
     """
 
     type: str
@@ -36,8 +36,10 @@ class HypotheticalAttribute:
         return f"every {self.type} had {self.name} {self.value}"
 
 
-def supposition(kind: str, name: str, value: Any, expected: Any) -> HypotheticalAttribute | None:
-    """Return the supposition of a value; ``None`` where Cedar has no such value of the type."""
+def hypothetical_attribute(
+    kind: str, name: str, value: Any, expected: Any
+) -> HypotheticalAttribute | None:
+    """Return the assumption of a value; ``None`` if the type does not have this value."""
     if value is ABSENT:
         return HypotheticalAttribute(kind, name, None, None)
     try:
@@ -46,8 +48,8 @@ def supposition(kind: str, name: str, value: Any, expected: Any) -> Hypothetical
         return None
 
 
-def supposing(snapshot: Snapshot, what: HypotheticalAttribute) -> Snapshot:
-    """Return the snapshot as it would be."""
+def with_hypothetical_attribute(snapshot: Snapshot, what: HypotheticalAttribute) -> Snapshot:
+    """Return the snapshot with a changed attribute."""
     store = snapshot.store
     entries: dict[Any, Entry] = {}
     for entity in store:

@@ -1,8 +1,8 @@
-"""Makes small changes to a policy's text, each of which a test suite should notice.
+"""Makes small changes to a policy's text, each of which a test suite should detect.
 
-`edits_of` has the kinds of change; `changed` returns a snapshot with one policy changed, or all
-policies of one template. The loader parses each edit, and drops an edit that Cedar does not read or
-that changes nothing. The validator is not asked: a test sees what it would reject as an error.
+`edits_of` yields the changes; `changed` returns a snapshot with one changed policy, or with all
+policies of a changed template. Each edit is parsed; an edit that Cedar does not accept or that
+changes nothing is dropped. Edits are not validated: in a test, an invalid policy errs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from guardrail.policy.engine.plan import make_plans
 from guardrail.policy.engine.read_sets import access_of
 from guardrail.policy.engine.snapshot import Snapshot
 from guardrail.policy.schema.sites import clause_of
-from guardrail.policy.source.lexer import CLOSING, OPENING, Token
+from guardrail.policy.source.lexer import CLOSING, OPENING, SourceToken
 from guardrail.policy.source.parser import Policy, Vocabulary, reread
 from guardrail.policy.source.templates import refilled
 from guardrail.values import Clause
@@ -31,7 +31,7 @@ _SHIFTED: Final = {
 _VARS: Final = ("principal", "action", "resource")
 _NUMBER: Final = re.compile(r"[0-9]+")
 _MOST: Final = 2**63 - 2
-#: Between the parts of an argument.
+#: The separators between the parts of an argument.
 _SEPARATORS: Final = ("; ", ", ")
 
 
@@ -40,10 +40,10 @@ class Edit:
     """One change of a policy's text.
 
     Attributes:
-        policy: whose text is changed.
+        policy: the policy whose text is changed.
         what: the change in words.
-        span: what is replaced, as two offsets into the file.
-        text: what stands there instead.
+        span: the replaced text, as two offsets into the file.
+        text: the new text.
     """
 
     policy: Policy
@@ -53,7 +53,7 @@ class Edit:
 
     @property
     def after(self) -> str:
-        """The policy's text with the change; empty where the policy is dropped."""
+        """The changed text of the policy; empty if the policy is removed."""
         chunk = self.policy.chunk
         start, end = self.span
         whole = chunk.source.text
@@ -61,19 +61,19 @@ class Edit:
 
     @property
     def name(self) -> str:
-        """The id of what is changed: of a text, or of a link that is dropped."""
+        """The id of the changed text, or of the link that is removed."""
         return self.policy.text_id if self.after else self.policy.id
 
     @property
     def place(self) -> Place:
-        """Where the change begins."""
+        """The start of the change."""
         return self.policy.chunk.source.place(self.span[0]) if self.after else self.policy.place
 
 
 def edits_of(snapshot: Snapshot) -> Iterator[Edit]:
-    """Yield the changes of a snapshot's policies, in their order.
+    """Yield the changes of a snapshot's policies, in order.
 
-    The text of a template is changed once, and with it all that links make of it.
+    The text of a template is changed once, which changes all policies that links make from it.
     """
     templates: set[str] = set()
     for policy in snapshot.policies:
@@ -105,8 +105,8 @@ def _edits(policy: Policy, obligations: Mapping[str, ObligationType]) -> Iterato
     yield from _truths(policy, tokens)
 
 
-def _outside(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Yield the tokens that stand in no brackets."""
+def _outside(tokens: Sequence[SourceToken]) -> Iterator[SourceToken]:
+    """Yield the tokens outside of brackets."""
     depth = 0
     for token in tokens:
         depth -= token.text in CLOSING
@@ -115,10 +115,10 @@ def _outside(tokens: Sequence[Token]) -> Iterator[Token]:
         depth += token.text in OPENING
 
 
-def _scopes(policy: Policy, tokens: Sequence[Token]) -> Iterator[Edit]:
+def _scopes(policy: Policy, tokens: Sequence[SourceToken]) -> Iterator[Edit]:
     """Yield the scope without one of its constraints."""
-    part: list[Token] = []
-    parts: list[list[Token]] = []
+    part: list[SourceToken] = []
+    parts: list[list[SourceToken]] = []
     depth = 0
     for token in tokens:
         depth -= token.text in CLOSING
@@ -137,9 +137,9 @@ def _scopes(policy: Policy, tokens: Sequence[Token]) -> Iterator[Edit]:
 
 
 def _annotations(
-    policy: Policy, tokens: Sequence[Token], obligations: Mapping[str, ObligationType]
+    policy: Policy, tokens: Sequence[SourceToken], obligations: Mapping[str, ObligationType]
 ) -> Iterator[Edit]:
-    """Yield the policy without one of its obligations, and with one that asks less."""
+    """Yield the policy without one of its obligations, and with an obligation that demands less."""
     demands = dict(policy.demands)
     for at, token in enumerate(tokens[:-1]):
         name = tokens[at + 1].text
@@ -161,7 +161,7 @@ def _annotations(
 
 
 def _looser(kind: ObligationType, argument: str) -> Iterator[ArgumentChange]:
-    """Yield the changes of an argument that demand less: each number raised, and its own."""
+    """Yield changes of an argument that demand less: raised numbers, and the obligation's own."""
     for found in _NUMBER.finditer(argument):
         more = str(int(found[0]) + 1)
         yield ArgumentChange(f"{found[0]} became {more}", found.start(), found.end(), more)
@@ -171,9 +171,9 @@ def _looser(kind: ObligationType, argument: str) -> Iterator[ArgumentChange]:
 def _without_one(
     policy: Policy, name: str, demand: Any, obligations: Mapping[str, ObligationType]
 ) -> Iterator[tuple[str, str]]:
-    """Yield an argument without one of its parts: a kind, a column, a limit, as it is described.
+    """Yield an argument without one of its parts: a kind, a column or a limit.
 
-    Where the obligation reads its own description, put together, as what it was.
+    This requires that the obligation parses its own joined description to the same demand.
     """
     kind = obligations[name]
     parts = kind.describe(demand)
@@ -191,15 +191,15 @@ def _without_one(
             return
 
 
-def _truths(policy: Policy, tokens: Sequence[Token]) -> Iterator[Edit]:
-    """Yield comparisons shifted, constants moved by one, and truths turned round."""
+def _truths(policy: Policy, tokens: Sequence[SourceToken]) -> Iterator[Edit]:
+    """Yield changed comparisons, constants changed by one, and negated parts."""
     for part in ClauseEvaluator((policy,)).parts:
         if not part.is_atom:
             continue
         start, end = part.span
         own = [token for token in tokens if start <= token.start and token.end <= end]
         if "".join(token.text for token in own).replace(" ", "") != part.text.replace(" ", ""):
-            continue  # not found in the text
+            continue  # position unknown
         whole = policy.chunk.source.text[start:end]
         yield Edit(policy, f"`{part.text}` negated", part.span, f"!({whole})")
         for token in _outside(own):
@@ -218,7 +218,7 @@ def _truths(policy: Policy, tokens: Sequence[Token]) -> Iterator[Edit]:
 def _changed(
     policy: Policy, edit: Edit, text: Policy | None, vocabulary: Vocabulary
 ) -> Policy | None:
-    """Return what an edit makes of a policy; ``None`` where it drops it."""
+    """Return the edited policy; ``None`` if the edit removes it."""
     if text is None:
         return None if policy is edit.policy else policy
     if policy.text_id != edit.policy.text_id:
@@ -231,7 +231,7 @@ def _meaning(policy: Policy) -> tuple[Any, ...]:
 
 
 def changed(snapshot: Snapshot, edit: Edit) -> Snapshot | None:
-    """Return a snapshot with one policy changed; ``None`` where Cedar does not read the change."""
+    """Return a snapshot with one changed policy; ``None`` if Cedar rejects the change."""
     vocabulary = Vocabulary(snapshot.obligations)
     try:
         text = reread(edit.policy, edit.after, vocabulary) if edit.after else None

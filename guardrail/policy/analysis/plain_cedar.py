@@ -1,8 +1,8 @@
 """Exports a bundle's policies as plain Cedar, for Cedar's own tools.
 
-The text is one file, and the answers on it are Cedar's: a condition is a forbid, whatever its
-obligation, and a policy whose evaluation errs is skipped. A guard must never use this, because it
-would allow what must be denied. Only `guardrail.testing` imports it.
+The policies become one text, with Cedar's own semantics: a condition is a forbid, whatever its
+obligation, and a policy whose evaluation errs is skipped. Only `guardrail.testing` may import this,
+because Cedar's semantics can allow what a guard denies.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from guardrail.policy.engine.read_sets import access_of
 from guardrail.policy.engine.snapshot import Answer, Snapshot
 from guardrail.policy.engine.verdict import request_of
 from guardrail.policy.schema.entities import EntityStore, Entry, index
-from guardrail.policy.schema.literal_context import in_python, spelt_out
+from guardrail.policy.schema.literal_context import explicit_context, to_python
 from guardrail.policy.schema.to_cedar import BadFact, scan
 from guardrail.policy.source.parser import Policy
 from guardrail.values import Entity, FactValue, Principal
 
 
 class PlainCedar:
-    """The policies of one snapshot, for Cedar alone.
+    """The policies of one snapshot as plain Cedar.
 
     Attributes:
-        text: all of them as one text; a link stands there as a policy of its own.
+        text: all policies as one text; each link is a policy of its own.
     """
 
     __slots__ = ("_handle", "_ids", "_snapshot", "text")
@@ -43,11 +43,11 @@ class PlainCedar:
         tree = self._handle.to_pst()
         self._ids = {name: node.annotations["id"] for name, node in tree.static_policies.items()}
 
-    def ask(self, inquiry: CedarRequest, entities: cedarpy.Entities) -> CedarAnswer:
-        """Return what Cedar says of a request: policies by their ``@id``."""
-        request = request_of(inquiry.principal, inquiry.action, inquiry.resource)
+    def ask(self, request: CedarRequest, entities: cedarpy.Entities) -> CedarAnswer:
+        """Return Cedar's answer to a request; policies are named by their ``@id``."""
+        uids = request_of(request.principal, request.action, request.resource)
         result = cedarpy.is_authorized(
-            {**request, "context": json.dumps(inquiry.context)}, self._handle, entities
+            {**uids, "context": json.dumps(request.context)}, self._handle, entities
         )
         return CedarAnswer(
             result.decision.value,
@@ -56,36 +56,36 @@ class PlainCedar:
         )
 
     def entities(self, data: list[Any]) -> cedarpy.Entities | None:
-        """Return entities in Cedar's JSON; ``None`` where they don't fit the bundle's schema."""
+        """Return entities from Cedar's JSON; ``None`` if they do not fit the bundle's schema."""
         try:
             return cedarpy.Entities.from_json_str(json.dumps(data), self._snapshot.schema.handle)
         except ValueError:
             return None
 
-    def inquiry(
+    def request(
         self, principal: Entity, action: Entity, resource: Entity, context: Mapping[str, Any]
     ) -> CedarRequest:
-        """Return a request whose context stands in Cedar's JSON, in its short form or not."""
-        spelt = spelt_out(context, self._snapshot.schema, action)
-        return CedarRequest(principal, action, resource, spelt)
+        """Return a request for a context in Cedar's JSON, in the short or the explicit form."""
+        explicit = explicit_context(context, self._snapshot.schema, action)
+        return CedarRequest(principal, action, resource, explicit)
 
-    def put(
+    def to_request(
         self,
         principal: Principal | Entity,
         action: Entity,
         resource: Entity,
         facts: Mapping[str, Mapping[str, FactValue]],
     ) -> tuple[CedarRequest, list[dict[str, Any]]]:
-        """Return a question to the guard as a request to Cedar, and the entities for it.
+        """Return a request to the guard as a request to Cedar, with its entities.
 
         Arguments:
-            principal: who calls, as for `Snapshot.ask`.
-            action: what is done.
-            resource: on what.
+            principal: the principal, as for `Snapshot.ask`.
+            action: the action.
+            resource: the resource.
             facts: as for `Question.decide`.
 
         Raises:
-            ConfigurationError: where Cedar can't be given it; the message says why.
+            ConfigurationError: if it can't be passed to Cedar; the message says why.
         """
         snapshot = self._snapshot
         plan = snapshot.plans.get(action)
@@ -95,8 +95,8 @@ class PlainCedar:
         known: dict[Entity, Any] = {uid: store.entry(uid) for uid in store}
         uid = principal
         try:
-            if isinstance(principal, Principal):  # else whoever the bundle has, or has not
-                subject = snapshot._subjects.of(principal)
+            if isinstance(principal, Principal):  # otherwise an entity, known or not
+                subject = snapshot._principals.of(principal)
                 uid = subject.uid
                 known[uid] = subject.entry
             scan(facts.get("app", {}), "context.app")
@@ -108,7 +108,7 @@ class PlainCedar:
             return CedarRequest(Entity(uid.type, uid.id), action, resource, context), entities
         raise ConfigurationError(message)
 
-    def among(self, entities: cedarpy.Entities) -> Snapshot:
+    def with_entities(self, entities: cedarpy.Entities) -> Snapshot:
         """Return the snapshot with these entities instead of the bundle's."""
         snapshot = self._snapshot
         return Snapshot(
@@ -125,14 +125,14 @@ class PlainCedar:
         )
 
 
-def guarded(snapshot: Snapshot, inquiry: CedarRequest) -> Answer | None:
-    """Return what a guard answers to a request; ``None`` where no call has such a context."""
+def answer_of_guard(snapshot: Snapshot, request: CedarRequest) -> Answer | None:
+    """Return a guard's answer to a request; ``None`` if no call can have its context."""
     try:
-        facts: Any = in_python(inquiry.context)
+        facts: Any = to_python(request.context)
     except (ValueError, OverflowError):
         return None
-    question = snapshot.ask(inquiry.principal, inquiry.action, inquiry.resource)
-    return question.decide({"app": {}, **facts})  # every call has that place
+    question = snapshot.ask(request.principal, request.action, request.resource)
+    return question.decide({"app": {}, **facts})  # every call has this namespace
 
 
 def _uid(entity: Entity) -> dict[str, str]:
@@ -149,7 +149,7 @@ def _entity(uid: Entity, entry: Entry) -> dict[str, Any]:
 
 
 def _written(policy: Policy) -> str:
-    """Return a policy's text; that of a link is its template's, filled, under its own id."""
+    """Return a policy's text; for a link, the filled template with the link's id."""
     if not policy.template:
         return policy.chunk.text
     annotations = pst.FrozenMap({**policy.node.annotations, "id": policy.id})

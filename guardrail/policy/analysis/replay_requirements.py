@@ -1,8 +1,7 @@
-"""Finds what must be known of a request before a snapshot can decide it for certain.
+"""Determines what must be known of a caller for a certain decision, for replays of records.
 
-That is what the policies of an action can read of the caller: attributes, groups, or the id itself.
-For tools that have only a part of a request, such as the record of a call. It decides nothing, and
-no call runs it.
+A record has only a part of a call. These are the attributes, the groups and the id of the caller
+that the policies of an action can read. No call runs this.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from guardrail.policy.source.lexer import Source
 from guardrail.policy.source.parser import applies_to, entity_of
 from guardrail.values import Entity, FactValue, Path, Principal
 
-_STAND_INS: Final[Mapping[str, FactValue]] = {
+_PLACEHOLDERS: Final[Mapping[str, FactValue]] = {
     "Long": 0, "String": "", "Bool": False, "decimal": Decimal(0),
     "datetime": datetime(2000, 1, 1, tzinfo=UTC), "duration": timedelta(0),
     "ipaddr": IPv4Address("0.0.0.0"),  # noqa: S104  nothing is bound to it
@@ -31,19 +30,19 @@ _STAND_INS: Final[Mapping[str, FactValue]] = {
 
 
 class ReplayRequirements:
-    """What requests to one snapshot hang on."""
+    """Determines what the decisions of one snapshot depend on."""
 
-    __slots__ = ("_accesses", "_named", "_snapshot", "_stand_ins", "_told")
+    __slots__ = ("_accesses", "_entity_types", "_named", "_placeholders", "_snapshot")
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._accesses: dict[Entity, Access] = {}
         self._named: dict[Entity, frozenset[str]] = {}
-        self._told: frozenset[str] | None = None
-        self._stand_ins: dict[tuple[str, Entity], Mapping[str, FactValue]] = {}
+        self._entity_types: frozenset[str] | None = None
+        self._placeholders: dict[tuple[str, Entity], Mapping[str, FactValue]] = {}
 
     def access(self, action: Entity) -> Access:
-        """Return all that the policies of an action can read."""
+        """Return everything that the policies of an action can read."""
         access = self._accesses.get(action)
         if access is None:
             access = self._accesses[action] = Access()
@@ -57,28 +56,31 @@ class ReplayRequirements:
             self._named[action] = frozenset(named)
         return access
 
-    def asks_groups(self, kind: str, action: Entity) -> bool:
-        """Tell whether the groups of a caller can decide."""
-        return self.access(action).of("principal").is_member or kind in self.types_told()
+    def depends_on_groups(self, kind: str, action: Entity) -> bool:
+        """Tell whether a decision can depend on the groups of the caller."""
+        return self.access(action).of("principal").is_member or kind in self.entity_types()
 
-    def reads_of(self, kind: str, action: Entity, access: Access) -> list[str]:
-        """Return the attributes of a caller of a type that some policies of an action can read.
+    def attributes_read(self, kind: str, action: Entity, access: Access) -> list[str]:
+        """Return the attributes of callers of a type that some policies of an action can read.
 
-        Where the bundle's entities lead to one of that type, also those that are read of others.
+        If the bundle has or names entities of this type, policies can also reach the caller through
+        them, so all attributes that the policies read count.
         """
         names = set(access.of("principal").below)
-        if kind in self.types_told():
-            asked = sorted(access.names - names)
-            paths = [(action, Path("principal", (name,))) for name in asked]
+        if kind in self.entity_types():
+            other_names = sorted(access.names - names)
+            paths = [(action, Path("principal", (name,))) for name in other_names]
             kinds = self._snapshot.schema.types(paths)
-            names.update(name for name, one in zip(asked, kinds, strict=True) if one is not None)
+            names.update(
+                name for name, one in zip(other_names, kinds, strict=True) if one is not None
+            )
         return sorted(names)
 
-    def asks_who(self, kind: str, action: Entity, resource: Entity) -> bool:
-        """Tell whether it can decide which caller of a type it is, not only what it brings.
+    def depends_on_id(self, kind: str, action: Entity, resource: Entity) -> bool:
+        """Tell whether a decision can depend on the id of the caller.
 
-        So it does where a policy names one, compares the caller with something, or where what is
-        told of entities is told of one of that type: it could be the caller.
+        It can if a policy names or compares a caller of this type, or if an entity of the bundle
+        has this type, because that entity could be the caller.
         """
         snapshot = self._snapshot
         is_value = self.access(action).of("principal").is_value
@@ -87,78 +89,78 @@ class ReplayRequirements:
             or kind in self._named[action]
             or kind == resource.type
             or snapshot.schema.is_enum_type(kind)
-            or kind in self.types_told()
+            or kind in self.entity_types()
         )
 
-    def types_told(self) -> frozenset[str]:
-        """Return the types of all entities that stand anywhere in the bundle's."""
-        if self._told is None:
-            store, told = self._snapshot.store, set()
+    def entity_types(self) -> frozenset[str]:
+        """Return the types of all entities in ``entities.json``, in parents and attributes too."""
+        if self._entity_types is None:
+            store, types = self._snapshot.store, set()
             for entity in store:
                 entry = store.entry(entity)
-                told.add(entity.type)
+                types.add(entity.type)
                 if entry is not None:
-                    told.update(up.type for up in entry.parents)
+                    types.update(up.type for up in entry.parents)
                     for _, inner in entities_in([dict(entry.attrs), dict(entry.tags)], ""):
-                        told.add(inner.type)
-            self._told = frozenset(told)
-        return self._told
+                        types.add(inner.type)
+            self._entity_types = frozenset(types)
+        return self._entity_types
 
-    def refused(self, kind: str, action: Entity, resource: Entity) -> Question | None:
-        """Return the question that is denied for its action, its thing or their types alone.
+    def denied_question(self, kind: str, action: Entity, resource: Entity) -> Question | None:
+        """Return a question that is denied for every caller of a type; ``None`` if there is none.
 
         Arguments:
-            kind: the type of the caller, whoever it is.
-            action: what is done.
-            resource: on what.
+            kind: the type of the caller.
+            action: the action.
+            resource: the resource.
         """
         snapshot, plan = self._snapshot, self._snapshot.plans.get(action)
-        is_lost = (
+        is_denied = (
             plan is None
             or not snapshot._is_known(resource)
             or not snapshot.schema.fits(kind, action, resource.type)
             or not plan.has_grant
         )
-        if not is_lost:
+        if not is_denied:
             return None
         return snapshot.ask(Principal(kind, "anybody"), action, resource)
 
-    def stand_ins(self, kind: str, action: Entity) -> Mapping[str, FactValue]:
-        """Return a value for each attribute that the schema demands of a caller of a type.
+    def placeholders(self, kind: str, action: Entity) -> Mapping[str, FactValue]:
+        """Return a value for each attribute that the schema requires of a caller of a type.
 
-        Of no meaning: they stand where no policy looks. An attribute for which none is found is
-        left out, and then the schema refuses the caller.
+        The values have no meaning; they are for attributes that no policy reads. An attribute for
+        which no value is found is left out; then the schema rejects the caller.
         """
         key = (kind, action)
-        found = self._stand_ins.get(key)
-        if found is None:
-            found = self._stand_ins[key] = self._find_stand_ins(kind, action)
-        return found
+        values = self._placeholders.get(key)
+        if values is None:
+            values = self._placeholders[key] = self._find_placeholders(kind, action)
+        return values
 
-    def _find_stand_ins(self, kind: str, action: Entity) -> dict[str, FactValue]:
+    def _find_placeholders(self, kind: str, action: Entity) -> dict[str, FactValue]:
         schema = self._snapshot.schema
         source = Source("schema", str(schema.handle))
-        words = {token.text.strip('"') for token in source.tokens()}  # few of them are its names
-        asked = sorted(word for word in words if word and word.isprintable())
+        words = {token.text.strip('"') for token in source.tokens()}  # mostly other words
+        candidates = sorted(word for word in words if word and word.isprintable())
         uid = f"{action.type}::{quote(action.id)}"
         scope = f"permit(principal is {kind}, action == {uid}, resource)"
-        values = [f"principal[{quote(name)}]" for name in asked]
-        probes = [f"{scope} when {{ {value} == {value} }};" for value in values]
+        paths = [f"principal[{quote(name)}]" for name in candidates]
+        probes = [f"{scope} when {{ {path} == {path} }};" for path in paths]
         failed = {policy for policy, _ in schema.errors("\n".join(probes))}
-        demanded = [name for at, name in enumerate(asked) if f"policy{at}" not in failed]
-        found: dict[str, FactValue] = {}
-        for name in demanded:
+        required = [name for at, name in enumerate(candidates) if f"policy{at}" not in failed]
+        values: dict[str, FactValue] = {}
+        for name in required:
             path = Path("principal", (name,))
-            value = self._stand_in(action, path, schema.type_at(action, path))
+            value = self._placeholder(action, path, schema.type_at(action, path))
             if value is not None:
-                found[name] = value
-        return found
+                values[name] = value
+        return values
 
-    def _stand_in(self, action: Entity, path: Path, kind: CedarType | None) -> FactValue:
+    def _placeholder(self, action: Entity, path: Path, kind: CedarType | None) -> FactValue:
         if isinstance(kind, tuple):
             return ()
         if kind != "Entity":
-            return _STAND_INS.get(kind or "")
+            return _PLACEHOLDERS.get(kind or "")
         accepts = self._snapshot.schema.accepts
         types = {entity.type: entity for entity in self._snapshot.store}
         fitting = (
@@ -168,7 +170,7 @@ class ReplayRequirements:
 
 
 def _scoped(node: Any) -> Iterator[str]:
-    """Yield the type of the entity that the scope of a policy names for its caller."""
+    """Yield the type of the entity that the scope of a policy names as the principal."""
     scope = node.principal
     if isinstance(scope, pst.ScopeEq | pst.ScopeIn | pst.ScopeIsIn):
         yield entity_of(scope.entity).type

@@ -1,8 +1,8 @@
-"""The variables of a policy: each value that it reads, with its type.
+"""Lists the variables of a policy: each value that it reads, with its type.
 
-Values of the facts, the caller, the resource, and other entities. Reads that are not of one value
-at a path (tags, sums, records of entities) are listed separately, so that they are not taken for
-tried. Not part of a call.
+These are values of the facts, the caller, the resource and other entities. Tools that compare
+policies vary them. Other reads (tags, computed values, records of entities) are listed separately,
+because the tools do not vary these. No call runs this.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from guardrail.policy.schema.sites import everything_in
 from guardrail.policy.source.parser import Policy
 from guardrail.values import Entity, Path
 
-#: Operators that make another value of what they read.
+#: Operators that compute a new value.
 _COMPUTE: Final = frozenset(
     (
         "add", "sub", "mul", "neg", "offset", "duration_since", "to_date", "to_time",
@@ -34,10 +34,11 @@ class Variable:
     """One value that a policy reads.
 
     Attributes:
-        path: from a root: ``principal.level``; of an entity that a policy names, from its type.
+        path: the path from a root, such as ``principal.level``; for an entity that a policy names,
+            from its type.
         kind: its type.
-        is_required: whether it is there wherever its parent is.
-        of: the entity types whose attribute it is; none for a fact, and for what callers bring.
+        is_required: whether it is present wherever its parent is.
+        of: the entity types whose attribute it is; none for facts and for the caller's attributes.
     """
 
     path: Path
@@ -51,8 +52,8 @@ class Variables:
     """The variables of a policy under one action.
 
     Attributes:
-        found: each once, in the order of their paths.
-        opaque: what is read in another way, in words.
+        found: the variables, each once, sorted by path.
+        opaque: other reads, in words.
     """
 
     found: dict[Path, Variable] = field(default_factory=dict)
@@ -65,9 +66,9 @@ def variables_of(
     """Return what a policy reads of a request.
 
     Arguments:
-        schema: whose types they are.
-        policy: whose clauses are looked at.
-        action: under which.
+        schema: the schema.
+        policy: the policy.
+        action: the action of the request.
         principal: the type of the caller.
         resources: the types of the resources.
     """
@@ -95,7 +96,7 @@ class _Finder:
         self.variables = Variables()
 
     def below(self, path: Path, node: ReadSet, of: tuple[str, ...]) -> None:
-        """Find what is read below a path; ``of``: the entities whose attributes stand there."""
+        """Find what is read below a path; ``of``: the types of the entities that have it."""
         names = dict(node.below)
         is_record = bool(path.attrs)
         if node.whole and is_record:
@@ -108,7 +109,7 @@ class _Finder:
 
     def _one(self, path: Path, node: ReadSet, of: tuple[str, ...], *, is_nested: bool) -> None:
         kind = self._schema.type_at(self._action, path, principal=self._principal)
-        if kind is None:  # of another caller's type, or another action's
+        if kind is None:  # not in the schema for this caller and action
             return
         if node.tags is not None:
             self.variables.opaque.add(f"the tags of {path}")
@@ -121,8 +122,8 @@ class _Finder:
         if of and is_nested:
             self.variables.opaque.add(str(path))
             return
-        asked = [(self._action, path)]
-        (is_required,) = are_required(self._schema, asked, principal=self._principal)
+        keys = [(self._action, path)]
+        (is_required,) = are_required(self._schema, keys, principal=self._principal)
         self.variables.found[path] = Variable(path, kind, is_required, of)
         if kind == "Entity" and node.below:
             accepted = tuple(
@@ -136,7 +137,7 @@ class _Finder:
                 self._reached(Path(path.root, (*path.attrs, name)), child, accepted)
 
     def _reached(self, path: Path, node: ReadSet, of: tuple[str, ...]) -> None:
-        """Find an attribute of an entity to which a path leads."""
+        """Find an attribute of an entity that a path leads to."""
         kind = self._schema.type_at(self._action, path, principal=self._principal)
         if kind is None:
             return
@@ -146,7 +147,7 @@ class _Finder:
         self.variables.found[path] = Variable(path, kind, True, of)
 
     def of_entity(self, entity: Entity, node: ReadSet) -> None:
-        """List what is read of an entity that the policy names."""
+        """Find what is read of an entity that the policy names."""
         self.variables.opaque.update(f"{entity}.{name}" for name in node.below)
 
 
@@ -158,7 +159,7 @@ def _whole(node: ReadSet) -> ReadSet:
 
 
 def _computed(policy: Policy) -> Iterator[str]:
-    """Yield the values with which a policy computes, in words."""
+    """Yield the values that a policy uses in computations, in words."""
     for clause in policy.node.clauses:
         for node in everything_in(clause.expr):
             if isinstance(node, pst.BinaryOp | pst.UnaryOp) and node.op in _COMPUTE:
@@ -168,7 +169,7 @@ def _computed(policy: Policy) -> Iterator[str]:
 
 
 def compared_in(policy: Policy) -> Iterator[tuple[str, str]]:
-    """Yield the pairs of values that a policy compares with each other, as they are written."""
+    """Yield the pairs of values that a policy compares with each other, as text."""
     for clause in policy.node.clauses:
         for node in everything_in(clause.expr):
             if (

@@ -1,7 +1,7 @@
-"""Finds which types each action of a schema applies to, for the findings of ``guardrail check``.
+"""Finds the types that each action of a schema applies to, for ``guardrail check``.
 
-Names come from the text of the schema, and Cedar's validator says what they are. Many questions go
-to it in one call.
+The candidates are all names in the text of the schema. Cedar's validator checks many of them in one
+call.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from guardrail.policy.source.lexer import Source
 from guardrail.policy.source.parser import Policy
 from guardrail.values import Entity
 
-#: A clause that fits no schema: the validator passes it over only where it is never reached.
+#: A clause that fits no schema. The validator reports it unless it is unreachable.
 _MISFIT: Final = pst.When(pst.BinaryOp("less", pst.LongLit(1), pst.StringLit("x")))
 
-#: Policies in one call: what it takes grows with the square of those that do not fit.
+#: Policies in one validation: its time grows with the square of the number that does not fit.
 _AT_ONCE: Final = 500
 
 
@@ -35,7 +35,7 @@ class Scope:
 
 
 def scopes_of(schema: Schema) -> dict[Entity, Scope]:
-    """Return what each action applies to."""
+    """Return the types that each action applies to."""
     names = declared_types(Source("schema.cedarschema", str(schema.handle)))
     actions = list(schema.actions)
     probes = [
@@ -59,25 +59,25 @@ def scopes_of(schema: Schema) -> dict[Entity, Scope]:
 
 
 def impossible(policies: Sequence[Policy], schema: Schema) -> list[Policy]:
-    """Return the policies of which the validator knows that they never match.
+    """Return the policies that never match, as far as the validator knows.
 
-    It types an expression that can't be true as false, and goes no further: a clause that
-    fits nothing, put behind the policy's own, then does no harm.
+    The validator does not read past an expression that is always false. So it does not report an
+    invalid clause that is added after the clauses of such a policy.
     """
-    # A scope alone that met nothing was an error, at load.
-    asked = [policy for policy in policies if policy.node.clauses]
+    # A load already rejects scopes that match nothing.
+    with_clauses = [policy for policy in policies if policy.node.clauses]
     texts = []
-    for policy in asked:
+    for policy in with_clauses:
         node = replace(
             policy.node, clauses=(*policy.node.clauses, _MISFIT), annotations=pst.FrozenMap()
         )
         texts.append(str(cedarpy.PolicySet.from_pst(pst.PolicySet({}, {node.id: node}, ()))))
     fits = _valid(texts, schema)
-    return [policy for policy, never in zip(asked, fits, strict=True) if never]
+    return [policy for policy, never in zip(with_clauses, fits, strict=True) if never]
 
 
 def _valid(texts: Sequence[str], schema: Schema) -> list[bool]:
-    """Return whether each text, one policy, fits the schema."""
+    """Return for each text, a single policy, whether it fits the schema."""
     fits: list[bool] = []
     for start in range(0, len(texts), _AT_ONCE):
         some = texts[start : start + _AT_ONCE]

@@ -1,1 +1,1 @@
-"""What a call runs: snapshots of policies, their indexes, and one evaluation by Cedar."""
+"""Decides calls: snapshots of policies, their indexes, and one evaluation by Cedar per decision."""

@@ -1,7 +1,7 @@
-"""Loads a folder into snapshots. All checks that are possible before a call are made here, once.
+"""Loads a folder into snapshots, with all checks that are possible before a call.
 
-Reads ``[bundle]``, ``[resources]`` and ``[check]`` strictly. It collects all faults that it can
-find before it raises, because the author of a bundle wants to see all of them.
+The tables ``[bundle]``, ``[resources]`` and ``[check]`` are read strictly. A load collects all
+faults that it can find and raises them together.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class BundleSettings(Section):
     """The ``[bundle]`` table.
 
     Attributes:
-        name: what this bundle is called: in records, and in the keys of its quotas' counters.
+        name: the name of the bundle in records and in the keys of its quotas' counters.
         version: its version, such as 1.0.0.
         timezone: the time zone of the facts of time: a name of the IANA database, such as
             Europe/Berlin. The package `tzdata` has its rules; names that only a machine has,
@@ -65,7 +65,7 @@ class ResourceSettings(Section):
     """The ``[resources]`` table.
 
     Attributes:
-        unknown: ``allow`` lets calls name resources that are no entity of the bundle.
+        unknown: ``allow`` lets calls name resources that are not entities of the bundle.
     """
 
     unknown: Literal["deny", "allow"] = "deny"
@@ -87,8 +87,8 @@ class CheckSettings(Section):
     def _findings_only(cls, value: list[str]) -> list[str]:
         if not FINDINGS.issuperset(value):
             raise ValueError(
-                "expected codes of findings, such as GR508. What keeps a bundle from loading "
-                "is an error, and can never be accepted"
+                "expected codes of findings, such as GR508. Errors, which keep a bundle from "
+                "loading, can't be accepted"
             )
         return value
 
@@ -101,26 +101,26 @@ def load_snapshots(
     sources: Sequence[FactSource],
     resources: ResourceSettings | None = None,
 ) -> tuple[Snapshot, Snapshot | None]:
-    """Return the snapshot of a folder, and what is asked beside it; or raise all faults.
+    """Return the enforced snapshot of a folder and its shadow snapshot.
 
-    What is asked beside it are all policies as if all were enforced; ``None`` where none of
-    them has ``@mode("shadow")``. The first has the others only, and knows nothing of these.
+    The enforced snapshot leaves out the policies with ``@mode("shadow")``. The shadow snapshot has
+    all policies, as if all were enforced; it is ``None`` if no policy has this annotation.
 
     Raises:
-        ConfigurationError: with every fault; that of a policy in shadow is one, too.
+        ConfigurationError: with all faults, also those of shadow policies.
     """
-    written = read_policies(folder.named(".cedar"), vocabulary)
-    linked, link_faults = _read_linked(folder, written, vocabulary)
-    faults = [*written.faults, *link_faults]
+    parsed = read_policies(folder.named(".cedar"), vocabulary)
+    linked, link_faults = _read_linked(folder, parsed, vocabulary)
+    faults = [*parsed.faults, *link_faults]
     schema, schema_faults = _read_one_schema(folder)
     faults += schema_faults
     if schema is None:
         raise ConfigurationError(faults=tuple(faults))
     store, entity_faults = read_entities(folder.files, schema)
     faults += entity_faults
-    invalid = validate((*written.policies, *written.templates), schema) or unfit(linked, schema)
+    invalid = validate((*parsed.policies, *parsed.templates), schema) or unfit(linked, schema)
     faults += invalid
-    policies = written.policies + linked
+    policies = parsed.policies + linked
     live = tuple(policy for policy in policies if not policy.is_shadow)
     plans: dict[Entity, Plan] = {}
     live_plans: dict[Entity, Plan] = {}
@@ -149,36 +149,36 @@ def load_snapshots(
 
 
 def _read_linked(
-    folder: Folder, written: ParsedPolicies, vocabulary: Vocabulary
+    folder: Folder, parsed: ParsedPolicies, vocabulary: Vocabulary
 ) -> tuple[tuple[Policy, ...], list[Fault]]:
-    """Return the policies that ``links.yaml`` makes of the templates."""
+    """Return the policies that ``links.yaml`` makes from the templates."""
     links, faults = read_links(folder.files)
-    linked, unfilled = fill(written, links, vocabulary)
-    if not faults:  # else the link that is missed may be the one that is wrong
-        faults += unlinked(written.templates, links)
+    linked, unfilled = fill(parsed, links, vocabulary)
+    if not faults:  # otherwise the missing link may be the faulty one
+        faults += unlinked(parsed.templates, links)
     return linked, faults + unfilled
 
 
 def _read_accesses(policies: Sequence[Policy]) -> dict[str, Access]:
-    """Return what each policy can read; what fills a template's slots makes no difference."""
+    """Return what each policy can read; the links of a template share one result."""
     accesses: dict[str, Access] = {}
-    of_templates: dict[str, Access] = {}
+    by_template: dict[str, Access] = {}
     for policy in policies:
-        access = of_templates.get(policy.template) if policy.template else None
+        access = by_template.get(policy.template) if policy.template else None
         if access is None:
             access = access_of(policy)
             if policy.template:
-                of_templates[policy.template] = access
+                by_template[policy.template] = access
         accesses[policy.key] = access
     return accesses
 
 
 def _read_one_schema(folder: Folder) -> tuple[Schema | None, list[Fault]]:
-    found = list(folder.named(".cedarschema"))
-    if [name for name, _ in found] != ["schema.cedarschema"]:
-        message = "A bundle has exactly one schema, schema.cedarschema: policies are checked by it."
+    schemas = list(folder.named(".cedarschema"))
+    if [name for name, _ in schemas] != ["schema.cedarschema"]:
+        message = "A bundle needs exactly one schema, schema.cedarschema. Add it, or remove others."
         return None, [Fault("GR010", Place("schema.cedarschema"), message)]
     try:
-        return read_schema(*found[0]), []
+        return read_schema(*schemas[0]), []
     except ConfigurationError as error:
         return None, list(error.faults)

@@ -1,8 +1,8 @@
-"""Converts principals to Cedar: what the application or a token says about the caller.
+"""Converts principals to Cedar's JSON, and checks them against the schema.
 
-`Subjects` makes a `Subject` of a `Principal`, and keeps a bounded cache of them. It rejects a
-principal whose type, attributes or parents do not fit the schema, a value that the evaluation would
-read otherwise than the schema declares, and parents that are unknown.
+`PrincipalPreparer` makes a `PreparedPrincipal` from a `Principal` and keeps a bounded cache of
+them. It rejects a principal whose type, attributes or parents do not fit the schema, a value that
+the evaluation would read as another type than the schema declares, and unknown parents.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from guardrail.values import Entity, Principal
 #: Prepared principals kept per snapshot.
 CACHE_SIZE: Final = 2048
 
-#: Values whose type alone says whether the schema accepts them: see `Subjects._fits`.
+#: Types for which the schema accepts either every value or none: see `PrincipalPreparer._fits`.
 # By identity: the metaclass of a type may call it equal to any other.
 _PLAIN: Final[Mapping[int, str]] = {id(str): "String", id(int): "Long", id(bool): "Bool"}
 
-#: Attributes that are tried, to name the one that does not fit.
+#: The most attributes that are tried to find the one that does not fit.
 _LIMIT_TRIED: Final = 16
-#: A value of each type that JSON has.
+#: A value of each JSON type.
 _EXAMPLES: Final[tuple[Any, ...]] = ("x", 1, True, [])
 _NO_TAGS: Final[Mapping[str, Any]] = {}
 
 
 class PrincipalGroups:
-    """What all principals have in common that are of one type, in the same groups.
+    """What principals of one type and with the same parents share.
 
     Attributes:
-        parents, ancestors: the groups that such a principal is in, itself left out.
-        groups: all of these in Cedar's JSON.
+        parents, ancestors: the groups that such a principal is in, without the principal itself.
+        groups: the ancestors in Cedar's JSON.
     """
 
     __slots__ = ("ancestors", "groups", "parents")
@@ -58,19 +58,19 @@ class PrincipalGroups:
         self.groups = json.dumps([{"type": up.type, "id": up.id} for up in ancestors])
 
 
-class Subject:
-    """A principal, prepared: its uid, what Cedar is told of it, and all that it is in.
+class PreparedPrincipal:
+    """A principal in Cedar's form: its uid, its entry, and its ancestors.
 
-    Two principals that say the same are one subject, so that what is remembered for one
-    holds for the other; compared by identity.
+    Two equal principals give one prepared principal, so that cached answers for one hold for the
+    other. Prepared principals are compared by identity.
 
     Attributes:
-        stands: whether the bundle has an entity of this uid too.
-        kind: of a principal whose attributes are plain values and which the bundle does not
-            have; else ``None``.
+        is_in_bundle: whether the bundle has an entity of this uid too.
+        kind: what it shares with others, if its attributes are plain values and the bundle has
+            no entity of its uid; else ``None``.
     """
 
-    __slots__ = ("ancestors", "entry", "kind", "stands", "uid")
+    __slots__ = ("ancestors", "entry", "is_in_bundle", "kind", "uid")
 
     def __init__(
         self,
@@ -78,76 +78,80 @@ class Subject:
         entry: Entry,
         ancestors: frozenset[Entity],
         *,
-        stands: bool,
+        is_in_bundle: bool,
         kind: PrincipalGroups | None = None,
     ) -> None:
         self.uid = uid
         self.entry = entry
         self.ancestors = ancestors
-        self.stands = stands
+        self.is_in_bundle = is_in_bundle
         self.kind = kind
 
     @property
     def attrs(self) -> Mapping[str, Any]:
-        """Its attributes in Cedar's JSON, for the paths that annotations read."""
+        """Its attributes in Cedar's JSON, from which the paths in annotations are read."""
         return self.entry.attrs
 
     def __repr__(self) -> str:
-        return f"Subject(type={self.uid.type!r})"
+        return f"PreparedPrincipal(type={self.uid.type!r})"
 
 
-class Subjects:
-    """The subjects of a snapshot."""
+class PrincipalPreparer:
+    """Makes and caches the prepared principals of a snapshot."""
 
-    __slots__ = ("_fitting", "_kinds", "_schema", "_store", "_subjects")
+    __slots__ = ("_cache", "_fitting", "_kinds", "_schema", "_store")
 
     def __init__(self, schema: Schema, store: EntityStore) -> None:
         self._schema = schema
         self._store = store
-        self._subjects: GenerationCache = GenerationCache(CACHE_SIZE)
+        self._cache: GenerationCache = GenerationCache(CACHE_SIZE)
         self._fitting: GenerationCache = GenerationCache(CACHE_SIZE)
         self._kinds: GenerationCache = GenerationCache(CACHE_SIZE)
 
-    def of(self, principal: Principal) -> Subject:
-        """Return the subject of a principal, or raise `NotAuthorized`."""
+    def of(self, principal: Principal) -> PreparedPrincipal:
+        """Return a principal in Cedar's form, or raise `NotAuthorized`."""
         plain = _plain(principal)
         if plain is None:
             entry = self._entry(principal)
-            key: Hashable = json.dumps(entry)  # typed too: 1 is not true, and no text is a number
-            subject: Subject | None = self._subjects.get(key)
+            key: Hashable = json.dumps(entry)  # the text keeps types apart: 1, true and "1"
+            subject: PreparedPrincipal | None = self._cache.get(key)
             if subject is None:
                 subject = self._prepare(principal, entry)
-                self._subjects.put(key, subject)
+                self._cache.put(key, subject)
             return subject
         key, shape = plain
-        subject = self._subjects.get(key)
+        subject = self._cache.get(key)
         if subject is None:
             subject = self._plain_subject(principal, shape)
-            self._subjects.put(key, subject)
+            self._cache.put(key, subject)
         return subject
 
-    def _plain_subject(self, principal: Principal, shape: Hashable) -> Subject:
-        """Return the subject of a principal of plain values: quickly, where its kind is known.
+    def _plain_subject(self, principal: Principal, shape: Hashable) -> PreparedPrincipal:
+        """Return a principal of plain values in Cedar's form; fast if its shape is known.
 
-        Whether the schema accepts it hangs on its shape, not on what the values are: see
-        `_fits`. An enum lists ids, so there it hangs on the id too, and nothing is kept.
+        Whether the schema accepts it depends on its shape, not on its values: see `_fits`. An enum
+        lists ids, so there it depends on the id too, and nothing is cached.
         """
         uid = principal.uid
         kind: PrincipalGroups | None = self._kinds.get(shape)
         if kind is None or self._store.entry(uid) is not None or not _is_ascii(principal):
             subject = self._prepare(principal, self._entry(principal))
-            if subject.stands or self._schema.is_enum_type(uid.type) or not _is_ascii(principal):
+            if (
+                subject.is_in_bundle
+                or self._schema.is_enum_type(uid.type)
+                or not _is_ascii(principal)
+            ):
                 return subject
             kind = PrincipalGroups(subject.entry.parents, subject.ancestors)
             self._kinds.put(shape, kind)
         entry = Entry(dict(principal.attrs.items()), kind.parents, _NO_TAGS)
-        return Subject(uid, entry, kind.ancestors, stands=False, kind=kind)
+        return PreparedPrincipal(uid, entry, kind.ancestors, is_in_bundle=False, kind=kind)
 
     def _entry(self, principal: Principal) -> dict[str, Any]:
-        """Return the principal in Cedar's JSON. Values decide their types; the schema checks."""
+        """Return the principal in Cedar's JSON. The values determine the types."""
         if not isinstance(principal.type, str) or not is_type_name(principal.type):
             raise NotAuthorized(
-                "The principal's type is no name of a Cedar entity type. Correct it.",
+                "The principal's type is not a valid name of a Cedar entity type. Correct it.",
                 code="wrong_type",
             )
         try:
@@ -165,7 +169,7 @@ class Subjects:
             }
         raise NotAuthorized(f"{path}: {message}.", code="bad_fact", path=path)
 
-    def _prepare(self, principal: Principal, entry: dict[str, Any]) -> Subject:
+    def _prepare(self, principal: Principal, entry: dict[str, Any]) -> PreparedPrincipal:
         uid, store = principal.uid, self._store
         for path, entity in entities_in(entry["attrs"], "principal"):
             if entity != uid and not store.knows(entity):
@@ -178,7 +182,7 @@ class Subjects:
         for parent in principal.parents:
             if not store.knows(parent) and not self._schema.is_enum_type(parent.type):
                 raise NotAuthorized(
-                    f"A parent of type {parent.type} is no entity of the bundle. Add it to "
+                    f"A parent of type {parent.type} is not an entity of the bundle. Add it to "
                     "entities.json, or correct the principal.",
                     code="unknown_entity",
                     path="principal.parents",
@@ -186,7 +190,7 @@ class Subjects:
         parents = frozenset(principal.parents)
         own = store.entry(uid)
         if own is not None and not entry["attrs"] and parents <= own.parents:
-            return Subject(uid, own, store.ancestors(uid), stands=True)
+            return PreparedPrincipal(uid, own, store.ancestors(uid), is_in_bundle=True)
         if own is not None:
             entry = _united(own, entry)
             parents |= own.parents
@@ -195,24 +199,24 @@ class Subjects:
             what = f"attribute {name} does" if name else "attributes or parents do"
             raise NotAuthorized(
                 f"The principal's {what} not fit the entity {uid.type} of the "
-                "schema. Correct the claims, their mapping, or the Principal; a decimal, a "
-                "datetime, an IP address and an Entity are values of their own, not text.",
+                "schema. Correct the claims, their mapping, or the Principal. Pass a decimal, a "
+                "datetime, an IP address or an entity as Python's own type, not as text.",
                 code="wrong_type",
                 path=f"principal.{name}" if name else "principal",
             )
         tags = own.tags if own is not None else {}
         whole = Entry(entry["attrs"], parents, tags)
-        return Subject(uid, whole, store.closure(parents), stands=own is not None)
+        return PreparedPrincipal(uid, whole, store.closure(parents), is_in_bundle=own is not None)
 
     def _fits(self, principal: Principal, entry: dict[str, Any]) -> bool:
-        """Tell whether the schema accepts an entity, and reads it as the evaluation does.
+        """Tell whether the schema accepts an entity and reads it as the evaluation does.
 
-        The evaluation gets no schema. Where that reads a text as a decimal, or a dict as an
-        entity, the two would part, and a `forbid` that compares the value would not fire.
+        The evaluation gets no schema. If the schema reads a text as a decimal, or a dict as an
+        entity, the two disagree, and a `forbid` that compares the value would not match.
 
-        For texts, whole numbers and truths the answer hangs on their types, not on what they
-        are: no type of Cedar's takes some texts and reads them as texts, but not all. So it
-        is remembered for all principals of the same shape, and the same parents.
+        For strings, integers and booleans the answer depends on their types, not on their values:
+        a Cedar type that reads one string as a string reads every string so. The answer is cached
+        for all principals of the same shape and the same parents.
         """
         attrs = entry["attrs"]
         shape: Hashable = None
@@ -229,9 +233,9 @@ class Subjects:
         return fits
 
     def _culprit(self, entry: dict[str, Any]) -> str:
-        """Return the one attribute that does not fit; empty where there are several, or none.
+        """Return the only attribute that does not fit; empty if there are several, or none.
 
-        An entity fits without it, or with another value of it where the schema demands it.
+        The entity fits without this attribute, or with another value if the schema requires it.
         """
         attrs = entry["attrs"]
         for name in list(attrs)[:_LIMIT_TRIED]:
@@ -249,23 +253,23 @@ class Subjects:
         except ValueError:
             return False
         (plain,) = json.loads(str(without))
-        return any(  # beside it stand the schema's actions; parents come in any order
+        return any(  # the result also has the schema's actions; parents come in any order
             read["uid"] == plain["uid"] and _typed(read["attrs"]) == _typed(plain["attrs"])
             for read in json.loads(str(with_schema))
         )
 
 
 def _plain(principal: Principal) -> tuple[Hashable, Hashable] | None:
-    """Return all that a principal says, typed, as a key, and its shape.
+    """Return a typed key of a whole principal, and its shape.
 
-    ``None`` where an attribute is anything but a text, a whole number or a truth. The shape is
-    its type, its parents, and the names of its attributes with their types.
+    ``None`` if an attribute is not a string, an integer or a boolean. The shape is the principal's
+    type, its parents, and the names of its attributes with their types.
     """
-    # Exactly text: a subclass could call itself equal to what it is not.
+    # Exactly str: a subclass could claim to equal another text.
     if type(principal.type) is not str or type(principal.id) is not str:
         return None
     for up in principal.parents:
-        if type(up) is not Entity:  # whatever else is there, `_entry` has the say
+        if type(up) is not Entity:  # `_entry` handles all other types
             return None
     kinds: list[Any] = []
     values: list[Any] = []
@@ -280,7 +284,7 @@ def _plain(principal: Principal) -> tuple[Hashable, Hashable] | None:
 
 
 def _is_ascii(principal: Principal) -> bool:
-    """Tell whether what a plain principal says is its own JSON: see `typing.is_as_it_is`."""
+    """Tell whether a plain principal's values need no conversion: see `to_cedar.is_as_it_is`."""
     attrs = principal.attrs
     if not is_as_it_is(principal.id, "String") or len(attrs) > LIMIT_NODES:
         return False
@@ -291,9 +295,9 @@ def _is_ascii(principal: Principal) -> bool:
 
 
 def _united(own: Entry, entry: dict[str, Any]) -> dict[str, Any]:
-    """Unite a principal with the bundle's entity of the same uid: parents join."""
+    """Return a principal merged with the bundle's entity of the same uid; parents are united."""
     (given,) = json.loads(str(cedarpy.Entities.from_json_str(json.dumps([entry]))))
-    for name, value in given["attrs"].items():  # as Cedar writes them: sets in its order
+    for name, value in given["attrs"].items():  # as Cedar writes them: sets are in Cedar's order
         if name in own.attrs and _typed(own.attrs[name]) != _typed(value):
             raise NotAuthorized(
                 "The bundle's entity of this uid has another value for an attribute. Leave it "
@@ -310,5 +314,5 @@ def _united(own: Entry, entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def _typed(value: Any) -> str:
-    """Return JSON as text to compare by: ``1`` is not ``true``, and keys have no order."""
+    """Return JSON as a text for comparison: ``1`` differs from ``true``, and keys are sorted."""
     return json.dumps(value, sort_keys=True)

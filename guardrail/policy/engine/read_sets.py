@@ -1,9 +1,9 @@
-"""Finds at load what policies can read of the context and of entities, in their syntax trees.
+"""Finds at load, in the syntax trees of policies, what these can read of facts and entities.
 
-A read set has, for each root (principal, action, resource, context, and every entity that a policy
-names), a tree of the attributes that policies read. It determines which facts are computed, what
-Cedar gets, and the key of a cached decision. If a policy uses a record whole, or reaches a value in
-a way that has no path, the set grows; it is never smaller than what the policy reads.
+For each root (principal, action, resource, context, and every entity that a policy names), a read
+set has a tree of the attributes that policies read. It determines which facts are computed, what
+Cedar gets, and the key of a cached decision. A read set can be larger than what the policy reads,
+as when the policy uses a whole record, but it is never smaller.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 #: ``principal``, ``action``, ``resource``, ``context``, or an entity that a policy names.
 Root: TypeAlias = "str | Entity"
 
-#: Where a value may come from: places in the read set, or records made in the policy itself.
-_Place: TypeAlias = "ReadSet | dict[str, list[_Place]]"
+#: Where a value may come from: a node of the read set, or a record literal in the policy.
+_Origin: TypeAlias = "ReadSet | dict[str, list[_Origin]]"
 
 
 class ReadSet:
     """A set of paths below a root, as a tree.
 
     Attributes:
-        below: the attributes that are asked, by name.
-        tags: what is asked of every tag's value; ``None`` where no tag is asked.
-        whole: the value here is used as it is, and everything below it with it.
-        is_member: it is asked whether the entity here is ``in`` something.
-        is_value: which entity it is can decide, not only what is asked of it: it is compared,
-            handed on, or tested against entities that no policy names.
+        below: the attributes that are read, by name.
+        tags: what is read of the tags' values; ``None`` if no tag is read.
+        whole: whether the value is used as a whole, with everything below it.
+        is_member: whether the policies test if the entity is ``in`` something.
+        is_value: whether the decision can depend on the id of the entity, because it is compared,
+            passed on, or tested against entities that no policy names.
     """
 
     __slots__ = ("below", "is_member", "is_value", "tags", "whole")
@@ -48,27 +48,27 @@ class ReadSet:
         self.is_value = False
 
     def at(self, name: str) -> ReadSet:
-        """Return the node of an attribute, made where it is new."""
+        """Return the node of an attribute, and create it if necessary."""
         node = self.below.get(name)
         if node is None:
             node = self.below[name] = ReadSet()
         return node
 
     def tag(self) -> ReadSet:
-        """Return the node of the tags: which of them is read, only a call knows."""
+        """Return the node of all tags: which tag is read is known only in a call."""
         if self.tags is None:
             self.tags = ReadSet()
         return self.tags
 
     def add(self, path: tuple[str, ...], *, whole: bool) -> None:
-        """Put a path in; ``whole`` where its value is used, not only whether it is there."""
+        """Add a path; ``whole`` tells whether its value is used, or only its presence tested."""
         node = self
         for name in path:
             node = node.at(name)
         node.whole = node.whole or whole
 
     def unite(self, other: ReadSet) -> None:
-        """Take in all that ``other`` reads."""
+        """Add everything that ``other`` reads."""
         self.whole = self.whole or other.whole
         self.is_member = self.is_member or other.is_member
         self.is_value = self.is_value or other.is_value
@@ -78,12 +78,12 @@ class ReadSet:
             self.at(name).unite(node)
 
     @property
-    def asks_entity(self) -> bool:
-        """Whether the entity here must be looked at, not only compared."""
+    def reads_entity(self) -> bool:
+        """Whether the entity's attributes, tags or groups are read, not only its id."""
         return bool(self.below) or self.is_member or self.tags is not None
 
     def leaves(self, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-        """Yield the paths whose values are given to Cedar as they are."""
+        """Yield the paths whose values are passed to Cedar as a whole."""
         if self.whole or not self.below or self.is_member or self.tags is not None:
             yield path
         else:
@@ -91,7 +91,7 @@ class ReadSet:
                 yield from node.leaves((*path, name))
 
     def paths(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], bool]]:
-        """Yield every path that is asked, and whether its value is used."""
+        """Yield each path that is read, and whether its value is used as a whole."""
         used = self.whole or self.is_member or self.tags is not None
         if used or not self.below:
             yield path, used
@@ -100,12 +100,12 @@ class ReadSet:
 
 
 class Access:
-    """All that a policy, or a set of them, can read.
+    """Everything that a policy, or several policies, can read.
 
     Attributes:
         roots: the read set of each root.
-        names: every attribute name that stands anywhere: no other is ever read of an entity.
-        reads_tags: whether a tag is asked anywhere.
+        names: all attribute names in the policies; no other attribute of an entity is read.
+        reads_tags: whether any tag is read.
     """
 
     __slots__ = ("names", "reads_tags", "roots")
@@ -116,14 +116,14 @@ class Access:
         self.reads_tags = False
 
     def of(self, root: Root) -> ReadSet:
-        """Return the read set of a root, made where it is new."""
+        """Return the read set of a root, and create it if necessary."""
         node = self.roots.get(root)
         if node is None:
             node = self.roots[root] = ReadSet()
         return node
 
     def unite(self, other: Access) -> None:
-        """Take in all that ``other`` reads."""
+        """Add everything that ``other`` reads."""
         self.names.update(other.names)
         self.reads_tags = self.reads_tags or other.reads_tags
         for root, node in other.roots.items():
@@ -131,7 +131,7 @@ class Access:
 
 
 def access_of(policy: Policy) -> Access:
-    """Return what one policy can read: in its scope and in its clauses."""
+    """Return what one policy can read, in its scope and its clauses."""
     reader = _ReadSetBuilder()
     for root, scope in (("principal", policy.node.principal), ("resource", policy.node.resource)):
         node = reader.access.of(root)
@@ -144,7 +144,7 @@ def access_of(policy: Policy) -> Access:
 
 
 class _ReadSetBuilder:
-    """One walk over a policy's expressions."""
+    """Builds the read set of a policy from its expressions."""
 
     __slots__ = ("access",)
 
@@ -152,19 +152,21 @@ class _ReadSetBuilder:
         self.access = Access()
 
     def use(self, expr: pst.Expr) -> None:
-        """Read an expression whose value is used as it is."""
-        for place in self.places(expr):
-            _mark(place)
+        """Visit an expression whose value is used as a whole."""
+        for origin in self.origins(expr):
+            _mark_used(origin)
 
-    def places(self, expr: pst.Expr) -> list[_Place]:  # noqa: PLR0912 - a branch per kind of node
-        """Read an expression; return where its value may come from.
+    def origins(self, expr: pst.Expr) -> list[_Origin]:  # noqa: PLR0912 - a branch per kind of node
+        """Visit an expression; return where its value may come from.
 
-        Empty where the value can't be, or lead to, an entity or a record of the context:
-        numbers, texts, truths, extension values, and sets, which nothing can be taken out of.
+        Empty if the value can't be, or contain, an entity or a record of the context: for numbers,
+        strings, booleans, extension values, and sets, whose elements can't be accessed.
         """
         if isinstance(expr, pst.GetAttr):
             self.access.names.add(expr.attr)
-            return [found for place in self.places(expr.base) for found in _step(place, expr.attr)]
+            return [
+                found for origin in self.origins(expr.base) for found in _step(origin, expr.attr)
+            ]
         if isinstance(expr, pst.Var):
             return [self.access.of(expr.name)]
         if isinstance(expr, pst.EntityLit):
@@ -176,13 +178,13 @@ class _ReadSetBuilder:
             return self._binary(expr)
         if isinstance(expr, pst.IfThenElse):
             self.use(expr.cond)
-            return self.places(expr.then_expr) + self.places(expr.else_expr)
+            return self.origins(expr.then_expr) + self.origins(expr.else_expr)
         if isinstance(expr, pst.Record):
-            return [{name: self.places(inner) for name, inner in expr.fields.items()}]
+            return [{name: self.origins(inner) for name, inner in expr.fields.items()}]
         if isinstance(expr, pst.Is):
             is_value = expr.in_expr is not None and not _is_named(expr.in_expr)
-            for place in self.places(expr.base):
-                _mark(place, is_member=expr.in_expr is not None, is_value=is_value)
+            for origin in self.origins(expr.base):
+                _mark_used(origin, is_member=expr.in_expr is not None, is_value=is_value)
             if expr.in_expr is not None:
                 self.use(expr.in_expr)
         elif isinstance(expr, pst.UnaryOp):
@@ -193,61 +195,61 @@ class _ReadSetBuilder:
             for element in expr.elements:
                 self.use(element)
         elif not isinstance(expr, _LITERALS):
-            raise TypeError(f"a policy holds an expression of a new kind: {type(expr).__name__}")
+            raise TypeError(f"a policy has an expression of an unknown kind: {type(expr).__name__}")
         return []
 
     def _has(self, expr: pst.HasAttr) -> None:
-        places = self.places(expr.base)
+        origins = self.origins(expr.base)
         for name in expr.attrs:
             self.access.names.add(name)
-            places = [found for place in places for found in _step(place, name)]
+            origins = [found for origin in origins for found in _step(origin, name)]
 
-    def _binary(self, expr: pst.BinaryOp) -> list[_Place]:
-        left = self.places(expr.left)
+    def _binary(self, expr: pst.BinaryOp) -> list[_Origin]:
+        left = self.origins(expr.left)
         self.use(expr.right)
         if expr.op in ("get_tag", "has_tag"):
             self.access.reads_tags = True
-            tags = [found for place in left for found in _tags(place)]
+            tags = [found for origin in left for found in _tags(origin)]
             return tags if expr.op == "get_tag" else []
-        for place in left:
+        for origin in left:
             is_value = expr.op != "in" or not _is_named(expr.right)
-            _mark(place, is_member=expr.op == "in", is_value=is_value)
+            _mark_used(origin, is_member=expr.op == "in", is_value=is_value)
         return []
 
 
 _LITERALS: Final = (pst.BoolLit, pst.LongLit, pst.StringLit)
 
 
-def _step(place: _Place, name: str) -> list[_Place]:
-    if isinstance(place, dict):
-        return place.get(name, [])
-    return [place.at(name)]
+def _step(origin: _Origin, name: str) -> list[_Origin]:
+    if isinstance(origin, dict):
+        return origin.get(name, [])
+    return [origin.at(name)]
 
 
-def _tags(place: _Place) -> list[_Place]:
-    return [] if isinstance(place, dict) else [place.tag()]
+def _tags(origin: _Origin) -> list[_Origin]:
+    return [] if isinstance(origin, dict) else [origin.tag()]
 
 
 def _is_named(expr: pst.Expr) -> bool:
-    """Tell whether an expression is nothing but entities that the policy names."""
+    """Tell whether an expression is an entity literal, or a set of these."""
     if isinstance(expr, pst.Set):
         return all(isinstance(element, pst.EntityLit) for element in expr.elements)
     return isinstance(expr, pst.EntityLit)
 
 
-def _mark(place: _Place, *, is_member: bool = False, is_value: bool = True) -> None:
-    if isinstance(place, dict):
-        for inner in place.values():
+def _mark_used(origin: _Origin, *, is_member: bool = False, is_value: bool = True) -> None:
+    if isinstance(origin, dict):
+        for inner in origin.values():
             for found in inner:
-                _mark(found)
+                _mark_used(found)
         return
-    place.whole = True
-    place.is_member = place.is_member or is_member
-    place.is_value = place.is_value or is_value
+    origin.whole = True
+    origin.is_member = origin.is_member or is_member
+    origin.is_value = origin.is_value or is_value
 
 
 def read_of_callers(snapshot: Snapshot) -> set[str]:
-    """Return the attributes of callers that any policy or obligation reads; ``in``: the groups."""
+    """Return the attributes of principals that policies and obligations read; ``in``: groups."""
     read: set[str] = set()
     for policy in snapshot.policies:
         node = access_of(policy).of("principal")

@@ -1,7 +1,7 @@
-"""Checks the names in a request against a bundle, and suggests the nearest name.
+"""Checks the names in a handwritten request against a bundle, and suggests the nearest name.
 
-For tests and commands, whose requests are written by hand: a call with a misspelt name is denied,
-and such a denial proves nothing about the policies. Not part of a call.
+Tests and commands use it, because the denial of a request with a misspelt name proves nothing about
+the policies. No call runs this.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from guardrail.policy.schema.schema import RECORD, CedarType, is_type_name
 from guardrail.policy.schema.schema_paths import attributes_of, members_of, types_of
 from guardrail.values import Entity, Path, Principal
 
-#: Where in a request a name stands: ``("principal", "attrs", "department")``.
+#: The path of a name in a request: ``("principal", "attrs", "department")``.
 Where: TypeAlias = tuple[str | int, ...]
 
-#: What a value of each type is in Python, in words, and how it is written down.
+#: For each Cedar type: its Python types, its name in messages, and how it is written.
 _VALUES: Final[Mapping[str, tuple[tuple[type, ...], str, str]]] = {
     "Long": ((int,), "a whole number", "Write it without quotes."),
     "String": ((str,), "a text", "Put it in quotes."),
@@ -51,9 +51,9 @@ class UnknownName:
     """A name that the bundle does not have.
 
     Attributes:
-        where: where it stands in the request.
+        where: its path in the request.
         message: what is wrong, and what to do.
-        codes: with which codes a call that uses the name is denied for it.
+        codes: the codes with which a call that uses the name is denied.
     """
 
     where: Where
@@ -61,20 +61,20 @@ class UnknownName:
     codes: frozenset[str]
 
 
-class Names:
-    """Holds the names of requests to one snapshot."""
+class RequestNames:
+    """Checks the names in requests to one snapshot."""
 
     __slots__ = ("_snapshot",)
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
 
-    def misnamed(
+    def unknown_names(
         self, principal: Principal | Entity, action: Entity, resource: Entity
     ) -> Iterator[UnknownName]:
-        """Yield each name of who, what and on what that the bundle does not have.
+        """Yield each unknown name in the principal, the action and the resource.
 
-        A caller's id is none of these: callers need not stand in ``entities.json``.
+        The id of the principal may be unknown: principals need not be in ``entities.json``.
         """
         snapshot = self._snapshot
         if action not in snapshot.plans:
@@ -89,31 +89,31 @@ class Names:
             yield from self._caller(principal, action)
 
     def facts(self, actions: Iterable[Entity], facts: Any) -> Iterator[UnknownName]:
-        """Yield each fact that the schema declares under none of some actions."""
-        asked = tuple(actions)
-        for path in self._undeclared("context", asked, facts, ()):
+        """Yield each fact that the schema declares for none of the given actions."""
+        known_actions = tuple(actions)
+        for path in self._undeclared("context", known_actions, facts, ()):
             above, name = path[:-1], str(path[-1])
             known = {
                 each.path.attrs[-1]
-                for action in asked
+                for action in known_actions
                 for each in attributes_of(self._snapshot.schema, action, Path("context", above))
             }
-            told = ".".join(path)
+            name_path = ".".join(path)
             hint = did_you_mean(name, known, "Correct the name, or declare it.")
-            message = f"The schema has no context.{told} here. {hint}"
+            message = f"The schema has no context.{name_path} here. {hint}"
             yield UnknownName(("facts", *path), message, frozenset())
 
     def attrs(
         self, kind: str, actions: Iterable[Entity], attrs: Mapping[str, Any]
     ) -> Iterator[UnknownName]:
-        """Yield each attribute that callers of a type have under none of some actions."""
-        asked = tuple(actions)
+        """Yield each attribute that the schema declares for a caller under none of the actions."""
+        known_actions = tuple(actions)
         schema = self._snapshot.schema
-        for path in self._undeclared("principal", asked, attrs, (), kind):
+        for path in self._undeclared("principal", known_actions, attrs, (), kind):
             root = Path("principal", path[:-1])
             known = {
                 each.path.attrs[-1]
-                for action in asked
+                for action in known_actions
                 for each in attributes_of(schema, action, root, principal=kind)
             }
             hint = did_you_mean(path[-1], known, "Correct the name, or declare it.")
@@ -131,9 +131,9 @@ class Names:
         )
 
     def unknown_attribute(self, kind: str, name: str) -> Iterator[str]:
-        """Yield what is wrong with the name of an attribute of callers of a type, if anything.
+        """Yield a message if callers of a type do not have an attribute of this name.
 
-        Nothing is known of a type to which no action applies.
+        Types to which no action applies are not checked.
         """
         actions = self.actions_of(kind)
         if actions:
@@ -141,7 +141,7 @@ class Names:
                 yield each.message
 
     def caller(self, principal: Principal) -> Iterator[UnknownName]:
-        """Yield each name of a caller that the bundle does not have, whatever the caller does."""
+        """Yield each unknown name of a caller, for all actions."""
         if not self._snapshot.schema.declares(principal.type):
             yield UnknownName(("principal", "uid"), self._no_type(principal.type), _WRONG_TYPE)
             return
@@ -153,7 +153,7 @@ class Names:
         yield from self._caller(principal, *actions)
 
     def parent(self, entity: Entity) -> str:
-        """Return what is wrong with a group of a caller; empty where the bundle has it."""
+        """Return what is wrong with a group of a caller; empty if the bundle has it."""
         return "" if self._snapshot.store.knows(entity) else self._no_entity(entity)
 
     def _caller(self, principal: Principal | Entity, *actions: Entity) -> Iterator[UnknownName]:
@@ -172,8 +172,8 @@ class Names:
         if found:
             return
         try:
-            self._snapshot._subjects.of(principal)
-        except Denied as error:  # a value of another type, a parent of a type that has no members
+            self._snapshot._principals.of(principal)
+        except Denied as error:  # a value of a wrong type, or a parent whose type has no members
             codes = frozenset((error.code,))
             unfit = [] if error.code != "wrong_type" else list(self._unfit(principal, actions[0]))
             for name, message in unfit:
@@ -182,23 +182,23 @@ class Names:
                 yield UnknownName(("principal",), error.message, codes)
 
     def _unfit(self, principal: Principal, action: Entity) -> Iterator[tuple[str, str]]:
-        """Yield each attribute of a caller that is not what the schema demands, and why."""
+        """Yield each attribute of a caller that does not fit the schema, and a message."""
         kind, schema = principal.type, self._snapshot.schema
         for each in attributes_of(schema, action, Path("principal"), principal=kind):
             name = each.path.attrs[-1]
             if name not in principal.attrs:
                 own = self._snapshot.store.attrs(principal.uid)
                 if each.is_required and name not in own:
-                    message = f"The schema demands the attribute {name} of {kind}. Add it."
+                    message = f"The schema requires the attribute {name} of {kind}. Add it."
                     yield name, message
                 continue
             wanted = "Set" if isinstance(each.kind, tuple) else str(each.kind)
-            types, said, fix = _VALUES[wanted]
+            types, expected, fix = _VALUES[wanted]
             value = principal.attrs[name]
             is_truth = isinstance(value, bool) and wanted != "Bool"
             if is_truth or not isinstance(value, types):
                 got = type_name(value)
-                yield name, f"principal.{name} is {said} in the schema; got {got}. {fix}"
+                yield name, f"principal.{name} is {expected} in the schema; got {got}. {fix}"
 
     def _wrong_types(
         self, principal: Principal | Entity, action: Entity, resource: Entity
@@ -221,7 +221,7 @@ class Names:
             yield UnknownName(("action",), message, _WRONG_TYPE | _UNKNOWN)
 
     def entities(self, facts: Any, principal: Principal | Entity) -> Iterator[UnknownName]:
-        """Yield each entity among facts that is neither the bundle's nor the caller."""
+        """Yield each entity in facts that is neither in the bundle nor the caller."""
         store = self._snapshot.store
         for path, value in _leaves(facts, ("facts",)):
             is_caller = isinstance(value, Entity) and (value.type, value.id) == (
@@ -234,7 +234,7 @@ class Names:
         self, root: str, actions: tuple[Entity, ...], data: Any, path: tuple[str, ...],
         principal: str = "",
     ) -> Iterator[tuple[str, ...]]:  # fmt: skip
-        """Yield the paths that no action has, the highest of each branch."""
+        """Yield the paths that no action has; below an undeclared path, nothing more."""
         schema = self._snapshot.schema
         kinds: set[CedarType | None] = {RECORD}
         if path:

@@ -1,8 +1,8 @@
-"""An index of policies by their scopes, to find those that can match a call.
+"""Indexes policies by their scopes, to find those that can match a call.
 
-An action's policies are filed under the constraints of their scopes, so that a call skips all
-policies whose principal or resource constraint can't hold. Cedar would find that these do not
-match, without an error: a scope can't err. A policy without a constraint is in every slice.
+A call skips the policies of its action whose constraint on the principal or the resource does not
+hold. That does not change Cedar's answer, because a scope that does not match can't err. A policy
+without such constraints is in every slice.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from cedarpy import pst
 from guardrail.policy.source.parser import Policy, entity_of
 from guardrail.values import Entity
 
-#: A constraint of a scope: its kind, the entity type, the entity.
-_Test: TypeAlias = tuple[str, str, Entity | None]
+#: A constraint of a scope: its kind, its entity type, its entity.
+_Constraint: TypeAlias = tuple[str, str, Entity | None]
 
-#: What the scopes of an index can tell of one entity: the tests that hold.
-Traits: TypeAlias = tuple[_Test, ...]
+#: The constraints in an index that hold for one entity.
+Constraints: TypeAlias = tuple[_Constraint, ...]
 
-_ANY: Final[_Test] = ("any", "", None)
+_ANY: Final[_Constraint] = ("any", "", None)
 
 
-def _test(scope: pst.PrincipalOrResourceConstraint) -> _Test:
+def _constraint_of(scope: pst.PrincipalOrResourceConstraint) -> _Constraint:
     if isinstance(scope, pst.ScopeEq):
         return ("==", "", entity_of(scope.entity))
     if isinstance(scope, pst.ScopeIn):
@@ -37,35 +37,35 @@ def _test(scope: pst.PrincipalOrResourceConstraint) -> _Test:
 
 
 class ScopeIndex:
-    """An action's policies, filed by the constraints on resource and principal."""
+    """The policies of an action, indexed by the constraints on resource and principal."""
 
-    __slots__ = ("_filed", "_principal", "_resource")
+    __slots__ = ("_numbers", "_principal", "_resource")
 
     def __init__(self, policies: Sequence[Policy]) -> None:
-        self._filed: dict[_Test, dict[_Test, list[int]]] = {}
-        self._principal = _Tests(_test(policy.node.principal) for policy in policies)
-        self._resource = _Tests(_test(policy.node.resource) for policy in policies)
+        self._numbers: dict[_Constraint, dict[_Constraint, list[int]]] = {}
+        self._principal = _Constraints(_constraint_of(policy.node.principal) for policy in policies)
+        self._resource = _Constraints(_constraint_of(policy.node.resource) for policy in policies)
         for number, policy in enumerate(policies):
-            row = self._filed.setdefault(_test(policy.node.resource), {})
-            row.setdefault(_test(policy.node.principal), []).append(number)
+            row = self._numbers.setdefault(_constraint_of(policy.node.resource), {})
+            row.setdefault(_constraint_of(policy.node.principal), []).append(number)
 
     def names(self, uid: Entity) -> bool:
-        """Tell whether a constraint on principals names this very entity."""
+        """Tell whether a constraint on principals names this entity."""
         return self._principal.names(uid)
 
-    def principal_traits(self, uid: Entity, ancestors: frozenset[Entity]) -> Traits:
-        """Return which constraints on principals hold for this one."""
+    def principal_constraints(self, uid: Entity, ancestors: frozenset[Entity]) -> Constraints:
+        """Return the constraints on principals that hold for a principal."""
         return self._principal.holding(uid, ancestors)
 
-    def resource_traits(self, uid: Entity, ancestors: frozenset[Entity]) -> Traits:
-        """Return which constraints on resources hold for this one."""
+    def resource_constraints(self, uid: Entity, ancestors: frozenset[Entity]) -> Constraints:
+        """Return the constraints on resources that hold for a resource."""
         return self._resource.holding(uid, ancestors)
 
-    def matching(self, principal: Traits, resource: Traits) -> tuple[int, ...]:
+    def matching(self, principal: Constraints, resource: Constraints) -> tuple[int, ...]:
         """Return the numbers of the policies whose scope holds, in order."""
         found: list[int] = []
-        for test in resource:
-            row = self._filed.get(test)
+        for constraint in resource:
+            row = self._numbers.get(constraint)
             if row is None:
                 continue
             for other in principal:
@@ -73,20 +73,20 @@ class ScopeIndex:
         return tuple(sorted(found))
 
 
-class _Tests:
-    """The constraints that stand on one side of the scopes, to be tried on an entity."""
+class _Constraints:
+    """The constraints on the principal, or on the resource, of all policies in an index."""
 
     __slots__ = ("_equal", "_groups", "_has_any", "_types")
 
-    def __init__(self, tests: Iterable[_Test]) -> None:
+    def __init__(self, tests: Iterable[_Constraint]) -> None:
         self._has_any = False
         self._equal: set[Entity] = set()
-        self._groups: dict[Entity, list[_Test]] = {}
+        self._groups: dict[Entity, list[_Constraint]] = {}
         self._types: set[str] = set()
-        for test in dict.fromkeys(tests):
-            kind, name, entity = test
+        for constraint in dict.fromkeys(tests):
+            kind, name, entity = constraint
             if entity is not None and kind != "==":
-                self._groups.setdefault(entity, []).append(test)
+                self._groups.setdefault(entity, []).append(constraint)
             elif entity is not None:
                 self._equal.add(entity)
             elif name:
@@ -97,10 +97,10 @@ class _Tests:
     def names(self, uid: Entity) -> bool:
         return uid in self._equal or uid in self._groups
 
-    def holding(self, uid: Entity, ancestors: frozenset[Entity]) -> Traits:
+    def holding(self, uid: Entity, ancestors: frozenset[Entity]) -> Constraints:
         return tuple(self._holding(uid, ancestors))
 
-    def _holding(self, uid: Entity, ancestors: frozenset[Entity]) -> Iterator[_Test]:
+    def _holding(self, uid: Entity, ancestors: frozenset[Entity]) -> Iterator[_Constraint]:
         if self._has_any:
             yield _ANY
         if uid.type in self._types:
@@ -108,17 +108,17 @@ class _Tests:
         if uid in self._equal:
             yield ("==", "", uid)
         for group in self._groups_of(uid, ancestors):
-            for test in self._groups[group]:
-                if test[1] in ("", uid.type):
-                    yield test
+            for is_other in self._groups[group]:
+                if is_other[1] in ("", uid.type):
+                    yield is_other
 
     def _groups_of(self, uid: Entity, ancestors: frozenset[Entity]) -> list[Entity]:
-        """Return the groups that a scope names and the entity is in; it is in itself too."""
-        few: Iterable[Entity] = ancestors
-        test: Callable[[Entity], bool] = self._groups.__contains__
+        """Return the groups named by scopes that contain the entity, itself included."""
+        smaller: Iterable[Entity] = ancestors
+        is_other: Callable[[Entity], bool] = self._groups.__contains__
         if len(self._groups) < len(ancestors):
-            few, test = self._groups, ancestors.__contains__
-        found = sorted(group for group in few if test(group) and group != uid)
+            smaller, is_other = self._groups, ancestors.__contains__
+        found = sorted(group for group in smaller if is_other(group) and group != uid)
         if uid in self._groups:
             found.append(uid)
         return found

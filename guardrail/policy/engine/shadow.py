@@ -1,11 +1,11 @@
-"""Shadow policies: a second snapshot that is evaluated beside the first, and enforces nothing.
+"""Evaluates shadow policies: a second snapshot whose decisions are recorded but not enforced.
 
-The flow asks a `Shadow` after its own decision, and records how the two differ. What the shadow
-demands is neither met nor consumed: the quota of a shadow is recorded as a demand, never as spent.
+The flow evaluates a `Shadow` after its own decision, and records how the two differ. Obligations of
+the shadow are not met: its quotas are recorded as demands, and are not spent.
 
-Two decisions differ if the caller would notice: the decision, the code of a denial, or what an
-allowed call would have to meet. Other policies that would have granted or forbidden the call too
-are no difference.
+Two decisions differ if the caller would notice it: in the decision, in the code of a denial, or in
+the obligations of an allowed call. It is not a difference if other policies grant or forbid the
+call.
 """
 
 from __future__ import annotations
@@ -17,53 +17,66 @@ from typing import Any, Final
 from guardrail.policy.engine.snapshot import Question, Snapshot
 from guardrail.values import Decision, Entity, Obligation, Principal
 
-#: Names of differences that one call's record has, at most.
+#: The most differences in the record of one call.
 LIMIT_NAMES: Final = 16
 
 
 class Shadow:
-    """A snapshot that is asked beside the one that decides.
+    """A snapshot that is evaluated beside the one that decides.
 
     The names of its differences begin with ``shadow/``:
 
-    ``allows/POLICY``             it allows what is denied, by these grants
-    ``denies/CODE[/POLICY]``      it denies what is allowed
-    ``code/CODE[/POLICY]``        it denies too, for another reason
-    ``obligations/NAME/POLICY``   it allows too, and demands more, less or something else
+    ``allows/POLICY``             it allows a call that is denied, by these grants
+    ``denies/CODE[/POLICY]``      it denies a call that is allowed
+    ``code/CODE[/POLICY]``        it denies the call too, with another code
+    ``obligations/NAME/POLICY``   it allows the call too, with other demands
 
     Arguments:
-        snapshot: the one that looks on.
-        live: the one that decides.
+        snapshot: the shadow snapshot.
+        live: the snapshot that decides.
 
     Attributes:
-        name, version, revision: as the snapshot's that looks on.
-        asked: how often it was. For metrics: threads that race may lose a count.
+        name, version, revision: those of the shadow snapshot.
+        questions: how many questions it got. For metrics: threads that race may lose a count.
     """
 
-    __slots__ = ("_live", "_snapshot", "asked", "name", "revision", "version")
+    __slots__ = ("_live", "_snapshot", "name", "questions", "revision", "version")
 
     def __init__(self, snapshot: Snapshot, live: Snapshot) -> None:
         self._snapshot = snapshot
         self._live = live
-        self.asked = 0
+        self.questions = 0
         self.name: str = snapshot.name
         self.version: str = snapshot.version
         self.revision: str = snapshot.revision
 
     def ask(self, principal: Principal, action: Entity, resource: Entity) -> Question:
-        """Check who, what and on what."""
-        self.asked += 1
+        """Return the question of a call, as `Snapshot.ask`."""
+        self.questions += 1
         return self._snapshot.ask(principal, action, resource)
 
+    def ask_blocking(
+        self, principal: Principal, action: Entity, resource: Entity
+    ) -> Question | None:
+        """Return what `ask` returns, if computing its facts blocks; else ``None``."""
+        plan = self._snapshot.plans.get(action)
+        if plan is None or not plan.blocking:
+            return None
+        question = self._snapshot.ask(principal, action, resource)
+        if question.refusal is not None:
+            return None
+        self.questions += 1
+        return question
+
     def compare(self, live: Decision, other: Decision) -> tuple[tuple[str, int], ...]:
-        """Return in what the shadow's decision is another one, as a record counts it.
+        """Return the differences between two decisions, as a record counts them.
 
         Arguments:
-            live: the decision that stands.
-            other: the shadow's.
+            live: the enforced decision.
+            other: the decision of the shadow.
 
         Returns:
-            Each name once, `LIMIT_NAMES` at most; nothing where the caller would notice nothing.
+            Each name once, at most `LIMIT_NAMES`; empty if the caller would notice no difference.
         """
         if live.allowed and other.allowed and live.obligations == other.obligations:
             return ()
@@ -84,7 +97,7 @@ class Shadow:
                 yield f"{what}/{other.code}/{policy}"
 
     def _demands(self, live: Decision, other: Decision) -> Iterator[str]:
-        """Yield which obligations differ, and by whom: whoever demands it on one side only."""
+        """Yield the obligations that differ, with the policies that demand them on one side."""
         before = {held.name: held for held in live.obligations}
         after = {held.name: held for held in other.obligations}
         for name in dict.fromkeys((*before, *after)):
@@ -95,14 +108,14 @@ class Shadow:
             new = two.policies if two is not None else ()
             changed = [*(each for each in new if each not in old)]
             changed += [each for each in old if each not in new]
-            for policy in changed or new:  # the same ones, who demand something else
+            for policy in changed or new:  # the same policies, with another demand
                 yield f"obligations/{name}/{policy}"
 
 
 def _described(snapshot: Snapshot, held: Obligation | None) -> Any:
-    """Return a demand as JSON data; nothing that can be one where there is none."""
+    """Return a demand as JSON data; `_NONE`, which equals no demand, if there is none."""
     return _NONE if held is None else snapshot.obligations[held.name].describe(held.demand)
 
 
-#: Equal to no demand, for it is none of JSON.
+#: Equals no demand, because it is not JSON data.
 _NONE: Final = object()

@@ -1,16 +1,16 @@
-"""Slices: the policies whose scope can match, and the entities that these can reach.
+"""Selects the policies that can match a call, and the entities that these policies can reach.
 
-`Engine` answers as Cedar would on all policies and all entities, at a cost that grows with neither.
-`guardrail.policy.engine.verdict` interprets the answer; the snapshot handles unknown entities.
+`Engine` gives Cedar only these policies and entities. Cedar's answer is the same as on all policies
+and entities, but its cost does not grow with their number. `guardrail.policy.engine.verdict`
+interprets the answer; the snapshot handles unknown entities.
 
 A slice of policies is found once per combination of constraints that hold (see `scope_index`), and
-parsed by Cedar once. A slice of entities begins at the principal, the action, the resource,
-the entities that the policies name and those in facts, and follows only the paths that the slice's
-policies have: following all attributes would explode on a set of members, or climb a chain of
-managers. Of each entity it keeps the attributes whose names stand in these policies, and all
-its ancestors as parents. What hangs on the resource alone is parsed once; per principal a few
-entities are added, which copies a handful and not a hundred thousand. Callers whom the
-policies can't tell apart share their answers.
+Cedar parses it once. The entities are collected from the principal, the action, the resource, the
+entities that the policies name, and those in facts, along the paths that the slice's policies read:
+following all attributes would collect whole sets of members, or chains of managers. Each entity has
+only the attributes whose names appear in these policies, and all its ancestors as parents. The
+entities that depend on the resource alone are parsed once; those of the principal, which are few,
+are added to them. Principals that the policies can't distinguish share their answers.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any, Final, NamedTuple
 
 import cedarpy
 
-from guardrail.policy.engine.principals import PrincipalGroups, Subject
+from guardrail.policy.engine.principals import PreparedPrincipal, PrincipalGroups
 from guardrail.policy.engine.read_sets import Access, ReadSet
-from guardrail.policy.engine.scope_index import ScopeIndex, Traits
+from guardrail.policy.engine.scope_index import Constraints, ScopeIndex
 from guardrail.policy.engine.verdict import Verdict, evaluate, of_policies, request_of
 from guardrail.policy.generation_cache import GenerationCache
 from guardrail.policy.schema.entities import EntityStore, Entry
@@ -31,29 +31,29 @@ from guardrail.policy.schema.to_cedar import as_json
 from guardrail.policy.source.parser import Body, Policy, applies_to, as_one_set
 from guardrail.values import Entity
 
-#: Kept per snapshot, in each of two generations: policies in slices, grounds, and cases.
-_SLICED: Final = 200_000
-_GROUNDS: Final = 4096
-_CASES: Final = 8192
+#: Limits of the caches of a snapshot, for each of two generations.
+_LIMIT_SLICED_POLICIES: Final = 200_000
+_LIMIT_RESOURCES: Final = 4096
+_LIMIT_REQUESTS: Final = 8192
 
-#: Reached, but without an entry: what is asked of it, for whoever knows the entity.
+#: An entity that was reached but has no entry, and what the policies read of it.
 _Pending = tuple[Entity, ReadSet]
 
 
 class ResourceEntities(NamedTuple):
-    """What a slice's policies can reach without the principal: parsed once per resource."""
+    """The entities that a slice can reach without the principal, parsed once per resource."""
 
     handle: cedarpy.Entities
     pending: tuple[_Pending, ...]
     present: frozenset[Entity]
-    above: frozenset[Entity]  # all that any of these is in
+    ancestors: frozenset[Entity]  # of all entities in `present`
 
 
 class Slice:
     """The policies of one action that can match, as one set, and what they can read.
 
-    Their scopes are what has brought them here, so Cedar is asked of their bodies alone. Most
-    conditions and many grants have none: they are ``settled``, and there is nothing to ask.
+    Their scopes hold, so Cedar evaluates only their bodies. Most conditions and many grants have
+    no clauses: they are ``settled``, and need no evaluation.
     """
 
     __slots__ = ("_keys", "access", "has_grant", "one_set", "policies", "settled", "weight")
@@ -72,23 +72,23 @@ class Slice:
         self.has_grant = any(policy.kind == "grant" for policy in policies)
         self.access = Access()
         for root in ("principal", "action", "resource", "context"):
-            self.access.of(root)  # from here on nothing is added: threads share it
+            self.access.of(root)  # roots are not added later, because threads share it
         for access in accesses:
             self.access.unite(access)
 
     def evaluate(
         self, entities: cedarpy.Entities, request: Mapping[str, Any], context: str
     ) -> Verdict:
-        """Ask Cedar once, and say what its answer means for these policies."""
+        """Evaluate these policies with Cedar once, and return the verdict on them."""
         verdict = evaluate(self.one_set, entities, request, context)
         return of_policies(verdict, self._keys, self.settled)
 
 
 def _one_set(bodies: Sequence[Body], sets: GenerationCache) -> cedarpy.PolicySet:
-    """Return the set of some bodies, the same one for equal ones.
+    """Return the policy set of some bodies, cached.
 
-    Where each tenant has the same grants on its own models, all share one: it is parsed once,
-    and stays in the machine's caches however many models take turns.
+    If each tenant has the same grants on its own models, all of them share one set. It is parsed
+    once, and stays in the processor's caches even if many models are called in turn.
     """
     key = tuple(bodies)
     one_set: cedarpy.PolicySet | None = sets.get(key)
@@ -103,48 +103,59 @@ def _weight(part: Slice) -> int:
 
 
 class PreparedRequest(NamedTuple):
-    """Who, what and on what, ready to be asked of Cedar once the context is known.
+    """A principal, an action and a resource, ready for an evaluation once the context is known.
 
     Attributes:
-        subject: who calls, or another whom the policies cannot tell from that one.
-        number: tells this case from every other of its engine; part of a decision's key.
-        request: what Cedar is asked, but for the context.
-        unknown: whether the policies ask something of an entity that nobody knows.
-        present: the entities in ``handle``; one that is added again would have to be equal to
-            what Cedar has made of it, by then in all that the principal is in.
+        number: identifies the request in its engine; part of a decision's key.
+        slice: the policies that can match.
+        handle: the entities that these can reach.
+        subject: the principal, or another one that the policies can't distinguish from it.
+        request: the request to Cedar, without the context.
+        unknown: whether the policies read an attribute or the groups of an unknown entity.
+        present: the entities in ``handle``, which must not be added again: Cedar rejects a second
+            entity of the same uid unless both are equal.
     """
 
     number: int
     slice: Slice
     handle: cedarpy.Entities
-    subject: Subject
+    subject: PreparedPrincipal
     request: Mapping[str, Any]
     unknown: bool
     present: tuple[frozenset[Entity], ...]
 
 
-class _Asked(NamedTuple):
-    """A question of the engine, and the policies that can match it."""
+class _SlicedRequest(NamedTuple):
+    """A principal, an action and a resource, and the policies that can match them."""
 
     part: Slice
-    subject: Subject
+    subject: PreparedPrincipal
     action: Entity
     resource: Entity
 
 
 class Engine:
-    """Policies and entities, sliced for each question.
+    """Prepares requests: selects the policies and the entities for each.
 
     Arguments:
-        policies: in bundle order.
-        accesses: what each policy can read, by its key.
+        policies: the policies, in bundle order.
+        accesses: what each policy can read, by the policy's key.
         store: the bundle's entities.
-        actions: each action that can be asked, with all the groups it is in.
+        actions: each action that a call can have, with all the groups that it is in.
     """
 
     __slots__ = (
-        "_accesses", "_actions", "_cases", "_grounds", "_indexes", "_numbers", "_sets",
-        "_shared", "_slices", "_store", "_whole",
+        "_accesses",
+        "_actions",
+        "_indexes",
+        "_numbers",
+        "_requests",
+        "_resource_entities",
+        "_sets",
+        "_shared_requests",
+        "_slices",
+        "_store",
+        "_whole",
     )  # fmt: skip
 
     def __init__(
@@ -161,122 +172,145 @@ class Engine:
         for action, groups in actions.items():
             matching = tuple([policy for policy in policies if applies_to(policy, action, groups)])
             self._indexes[action] = (matching, ScopeIndex(matching))
-        self._slices: GenerationCache = GenerationCache(_SLICED, weigh=_weight)
-        self._sets: GenerationCache = GenerationCache(_SLICED, weigh=len)
-        self._grounds: GenerationCache = GenerationCache(_GROUNDS)
-        self._cases: GenerationCache = GenerationCache(_CASES)
-        self._shared: GenerationCache = GenerationCache(_CASES)
+        self._slices: GenerationCache = GenerationCache(_LIMIT_SLICED_POLICIES, weigh=_weight)
+        self._sets: GenerationCache = GenerationCache(_LIMIT_SLICED_POLICIES, weigh=len)
+        self._resource_entities: GenerationCache = GenerationCache(_LIMIT_RESOURCES)
+        self._requests: GenerationCache = GenerationCache(_LIMIT_REQUESTS)
+        self._shared_requests: GenerationCache = GenerationCache(_LIMIT_REQUESTS)
         self._numbers = itertools.count(1)
         self._whole: Slice | None = None
 
-    def case(
-        self, subject: Subject, action: Entity, resource: Entity, *, may_share: bool = False
+    def prepare(
+        self,
+        subject: PreparedPrincipal,
+        action: Entity,
+        resource: Entity,
+        *,
+        may_share: bool = False,
     ) -> PreparedRequest:
-        """Return the case of a call; the action must be one of the engine's.
+        """Return the prepared request of a call; the action must be one of the engine's.
 
         Arguments:
-            subject: who calls.
-            action: what is asked.
-            resource: on what.
-            may_share: a case of another subject will do, where the two read alike: there are
-                no entities in facts, and the answer is not read for its subject.
+            subject: the principal.
+            action: the action.
+            resource: the resource.
+            may_share: whether the request of another principal may be returned, if the policies
+                can't distinguish the two. Facts must then contain no entities.
         """
         key = (id(subject), action, resource, may_share)
-        found: tuple[Subject, PreparedRequest] | None = self._cases.get(key)
-        if found is None or found[0] is not subject:
-            asked = _Asked(self._slice(subject, action, resource), subject, action, resource)
-            found = (subject, self._make_case(asked, may_share))
-            self._cases.put(key, found)
-        return found[1]
+        cached: tuple[PreparedPrincipal, PreparedRequest] | None = self._requests.get(key)
+        if cached is None or cached[0] is not subject:
+            sliced = _SlicedRequest(
+                self._slice(subject, action, resource), subject, action, resource
+            )
+            cached = (subject, self._make_request(sliced, may_share))
+            self._requests.put(key, cached)
+        return cached[1]
 
-    def whole_case(self, subject: Subject, action: Entity, resource: Entity) -> PreparedRequest:
-        """Return a case with all policies, whatever their scopes: no call's, but to explain one."""
+    def prepare_with_all_policies(
+        self, subject: PreparedPrincipal, action: Entity, resource: Entity
+    ) -> PreparedRequest:
+        """Return a request with all policies, whatever their scopes; for explanations only."""
         part = self._whole
         if part is None:
             policies = [policy for policies, _ in self._indexes.values() for policy in policies]
             every = tuple({policy.key: policy for policy in policies}.values())
             accesses = [self._accesses[policy.key] for policy in every]
             part = self._whole = Slice(every, accesses, self._sets)
-        return self._make_case(_Asked(part, subject, action, resource), may_share=False)
+        return self._make_request(_SlicedRequest(part, subject, action, resource), may_share=False)
 
-    def _make_case(self, asked: _Asked, may_share: bool) -> PreparedRequest:
-        part, subject, action, resource = asked
+    def _make_request(self, sliced: _SlicedRequest, may_share: bool) -> PreparedRequest:
+        part, subject, action, resource = sliced
         access = part.access
-        if subject.stands or resource == subject.uid:
-            walk = _Walk(self, access, subject)
-            walk.reach(subject.uid, access.of("principal"))
-            walk.begin(action, resource)  # the bundle's own entity is another: all anew
-            return self._case(asked, cedarpy.Entities.from_json_str(walk.json()), walk)
-        ground = self._ground(part, action, resource)
-        if subject.kind is not None and not ground.pending:
-            return self._plain_case(asked, subject.kind, ground, may_share)
-        walk = _Walk(self, access, subject, (ground.present,))
-        walk.reach(subject.uid, access.of("principal"))
-        for entity, node in ground.pending:
-            walk.reach(entity, node)
-        handle = ground.handle.with_added_json_str(walk.json())
-        return self._case(asked, handle, walk, ground.present)
+        if subject.is_in_bundle or resource == subject.uid:
+            collector = _EntityCollector(self, access, subject)
+            collector.collect(subject.uid, access.of("principal"))
+            collector.collect_roots(action, resource)  # nothing parsed can be reused
+            return self._finish_request(
+                sliced, cedarpy.Entities.from_json_str(collector.json()), collector
+            )
+        resource_entities = self._entities_of_resource(part, action, resource)
+        if subject.kind is not None and not resource_entities.pending:
+            return self._plain_request(sliced, subject.kind, resource_entities, may_share)
+        collector = _EntityCollector(self, access, subject, (resource_entities.present,))
+        collector.collect(subject.uid, access.of("principal"))
+        for entity, node in resource_entities.pending:
+            collector.collect(entity, node)
+        handle = resource_entities.handle.with_added_json_str(collector.json())
+        return self._finish_request(sliced, handle, collector, resource_entities.present)
 
-    def _case(
-        self, asked: _Asked, handle: cedarpy.Entities, walk: _Walk, *present: frozenset[Entity]
+    def _finish_request(
+        self,
+        sliced: _SlicedRequest,
+        handle: cedarpy.Entities,
+        collector: _EntityCollector,
+        *present: frozenset[Entity],
     ) -> PreparedRequest:
-        part, subject, action, resource = asked
+        part, subject, action, resource = sliced
         request = request_of(subject.uid, action, resource)
-        unknown = walk.asks_unknown(self._store, but=resource)
+        unknown = collector.needs_unknown_entity(self._store, but=resource)
         number = next(self._numbers)
         return PreparedRequest(
-            number, part, handle, subject, request, unknown, (*present, walk.found())
+            number, part, handle, subject, request, unknown, (*present, collector.entities())
         )
 
-    def _plain_case(
-        self, asked: _Asked, kind: PrincipalGroups, ground: ResourceEntities, may_share: bool
+    def _plain_request(
+        self,
+        sliced: _SlicedRequest,
+        kind: PrincipalGroups,
+        resource_entities: ResourceEntities,
+        may_share: bool,
     ) -> PreparedRequest:
-        """Return the case of a subject whose attributes lead nowhere, and to which nothing leads.
+        """Return the request of a principal whose attributes contain no entities.
 
-        It is all there is to add. Where the policies ask of it no more than its groups and some
-        of its attributes, and not which it is, all that are alike in these are one case: Cedar
-        could not tell them apart.
+        The principal is the only entity to add. If the policies read only its groups and some of
+        its attributes, but not its id, then principals that are equal in these share one request:
+        Cedar can't distinguish them.
         """
-        part, subject, action, resource = asked
+        part, subject, action, resource = sliced
         uid, access = subject.uid, part.access
         read = {name: value for name, value in subject.entry.attrs.items() if name in access.names}
         key: Hashable = None
-        is_alike = not access.of("principal").is_value and uid not in access.roots
-        if may_share and is_alike and uid not in ground.above:
+        is_interchangeable = not access.of("principal").is_value and uid not in access.roots
+        if may_share and is_interchangeable and uid not in resource_entities.ancestors:
             typed = [(name, type(value), value) for name, value in read.items()]
             key = (part, kind, resource, *typed)
-            shared: PreparedRequest | None = self._shared.get(key)
+            shared: PreparedRequest | None = self._shared_requests.get(key)
             if shared is not None:
                 return shared
-        handle = ground.handle.with_added_json_str(_alone(uid, read, kind))
+        handle = resource_entities.handle.with_added_json_str(
+            _plain_principal_json(uid, read, kind)
+        )
         request = request_of(uid, action, resource)
-        present = (ground.present, frozenset((uid,)))
-        case = PreparedRequest(next(self._numbers), part, handle, subject, request, False, present)
+        present = (resource_entities.present, frozenset((uid,)))
+        prepared = PreparedRequest(
+            next(self._numbers), part, handle, subject, request, False, present
+        )
         if key is not None:
-            self._shared.put(key, case)
-        return case
+            self._shared_requests.put(key, prepared)
+        return prepared
 
-    def _slice(self, subject: Subject, action: Entity, resource: Entity) -> Slice:
+    def _slice(self, subject: PreparedPrincipal, action: Entity, resource: Entity) -> Slice:
         _, index = self._indexes[action]
         uid = subject.uid
-        above = subject.ancestors if resource == uid else self._store.ancestors(resource)
-        is_above = uid in above
+        ancestors = subject.ancestors if resource == uid else self._store.ancestors(resource)
+        is_above = uid in ancestors
         key: Hashable = None
         if subject.kind is not None and resource != uid and not is_above and not index.names(uid):
-            key = (action, subject.kind, resource)  # then its kind says all that scopes can ask
+            key = (action, subject.kind, resource)  # then scopes depend on its kind only
             part: Slice | None = self._slices.get(key)
             if part is not None:
                 return part
-        if is_above:  # what is in the caller is in all that the call puts it in
-            above |= subject.ancestors
-        who = index.principal_traits(uid, subject.ancestors)
-        what = index.resource_traits(resource, above)
+        if is_above:  # the resource is in the principal, so in its groups too
+            ancestors |= subject.ancestors
+        who = index.principal_constraints(uid, subject.ancestors)
+        what = index.resource_constraints(resource, ancestors)
         part = self._matching(action, who, what)
         if key is not None:
             self._slices.put(key, part)
         return part
 
-    def _matching(self, action: Entity, who: Traits, what: Traits) -> Slice:
+    def _matching(self, action: Entity, who: Constraints, what: Constraints) -> Slice:
         part: Slice | None = self._slices.get((action, who, what))
         if part is None:
             policies, index = self._indexes[action]
@@ -290,93 +324,99 @@ class Engine:
             self._slices.put((action, who, what), part)
         return part
 
-    def _ground(self, part: Slice, action: Entity, resource: Entity) -> ResourceEntities:
+    def _entities_of_resource(
+        self, part: Slice, action: Entity, resource: Entity
+    ) -> ResourceEntities:
         key = (part, action, resource)
-        ground: ResourceEntities | None = self._grounds.get(key)
-        if ground is None:
-            walk = _Walk(self, part.access, None)
-            walk.begin(action, resource)
-            handle = cedarpy.Entities.from_json_str(walk.json())
-            ground = ResourceEntities(handle, tuple(walk.pending), walk.found(), walk.above())
-            self._grounds.put(key, ground)
-        return ground
+        resource_entities: ResourceEntities | None = self._resource_entities.get(key)
+        if resource_entities is None:
+            collector = _EntityCollector(self, part.access, None)
+            collector.collect_roots(action, resource)
+            handle = cedarpy.Entities.from_json_str(collector.json())
+            resource_entities = ResourceEntities(
+                handle, tuple(collector.pending), collector.entities(), collector.ancestors()
+            )
+            self._resource_entities.put(key, resource_entities)
+        return resource_entities
 
-    def reached(
-        self, case: PreparedRequest, context: Mapping[str, Any]
+    def with_entities_of_facts(
+        self, prepared: PreparedRequest, context: Mapping[str, Any]
     ) -> tuple[cedarpy.Entities, bool]:
-        """Return the case's entities with those that its policies reach through facts.
+        """Return a request's entities with those that its policies reach through facts.
 
-        And whether any of all these is asked something and unknown.
+        Also returns whether the policies read anything of an unknown entity.
         """
-        walk = _Walk(self, case.slice.access, case.subject, case.present)
-        for name, below in case.slice.access.of("context").below.items():
+        collector = _EntityCollector(
+            self, prepared.slice.access, prepared.subject, prepared.present
+        )
+        for name, below in prepared.slice.access.of("context").below.items():
             if name in context:
-                walk.descend(context[name], below)
-        handle = case.handle.with_added_json_str(walk.json())
-        return handle, case.unknown or walk.asks_unknown(self._store)
+                collector.follow(context[name], below)
+        handle = prepared.handle.with_added_json_str(collector.json())
+        return handle, prepared.unknown or collector.needs_unknown_entity(self._store)
 
     def entry(self, entity: Entity) -> Entry | None:
-        """Return what Cedar is told of an entity: of an action, its groups."""
+        """Return the entry of an entity; for an action, an entry with its groups."""
         groups = self._actions.get(entity)
         if groups is not None:
             return Entry({}, groups, {})
         return self._store.entry(entity)
 
     def ancestors(self, entity: Entity) -> frozenset[Entity]:
-        """Return all that an entity is in."""
+        """Return all groups that an entity is in."""
         groups = self._actions.get(entity)
         return groups if groups is not None else self._store.ancestors(entity)
 
 
-def _alone(uid: Entity, attrs: Mapping[str, Any], kind: PrincipalGroups) -> str:
+def _plain_principal_json(uid: Entity, attrs: Mapping[str, Any], kind: PrincipalGroups) -> str:
     """Return a principal of plain values as Cedar's JSON."""
     text = as_json({"uid": {"type": uid.type, "id": uid.id}, "attrs": attrs})
     return f'[{text[:-1]},"parents":{kind.groups}}}]'
 
 
-class _Walk:
-    """One gathering of entities along the paths of a slice.
+class _EntityCollector:
+    """Collects entities along the paths that a slice reads.
 
-    ``pending`` are entities that were reached, are asked something, and have no entry.
+    ``pending`` are the entities that were reached but have no entry.
     """
 
-    __slots__ = ("_access", "_engine", "_found", "_present", "_seen", "_subject", "pending")
+    __slots__ = ("_access", "_collected", "_engine", "_present", "_subject", "_visited", "pending")
 
     def __init__(
         self,
         engine: Engine,
         access: Access,
-        subject: Subject | None,
+        subject: PreparedPrincipal | None,
         present: tuple[frozenset[Entity], ...] = (),
     ) -> None:
         self._engine = engine
         self._access = access
         self._subject = subject
-        self._present = present  # in the handle already
-        self._found: dict[Entity, dict[str, Any]] = {}
-        self._seen: set[tuple[Entity, int]] = set()
+        self._present = present  # already in the handle
+        self._collected: dict[Entity, dict[str, Any]] = {}
+        self._visited: set[tuple[Entity, int]] = set()
         self.pending: list[_Pending] = []
 
-    def begin(self, action: Entity, resource: Entity) -> None:
-        """Gather what can be reached from all roots but the principal."""
+    def collect_roots(self, action: Entity, resource: Entity) -> None:
+        """Collect the entities that can be reached from all roots except the principal."""
         for root, node in self._access.roots.items():
-            if isinstance(root, Entity) and node.asks_entity:  # a comparison needs no entry
-                self.reach(root, node)
-        self.reach(action, self._access.of("action"))
-        self.reach(resource, self._access.of("resource"))
+            if isinstance(root, Entity) and node.reads_entity:  # a comparison needs no entry
+                self.collect(root, node)
+        self.collect(action, self._access.of("action"))
+        self.collect(resource, self._access.of("resource"))
 
-    def asks_unknown(self, store: EntityStore, *, but: Entity | None = None) -> bool:
-        """Tell whether something is asked of an entity that nobody knows."""
+    def needs_unknown_entity(self, store: EntityStore, *, but: Entity | None = None) -> bool:
+        """Tell whether the policies read anything of an unknown entity."""
         return any(
-            node.asks_entity and entity != but and not store.knows(entity)
+            node.reads_entity and entity != but and not store.knows(entity)
             for entity, node in self.pending
         )
 
-    def reach(self, entity: Entity, node: ReadSet) -> None:
-        """Gather an entity and all that the paths below ``node`` lead to."""
-        if (entity, id(node)) in self._seen:
+    def collect(self, entity: Entity, node: ReadSet) -> None:
+        """Collect an entity and those that the paths below ``node`` lead to."""
+        if (entity, id(node)) in self._visited:
             return
-        self._seen.add((entity, id(node)))
+        self._visited.add((entity, id(node)))
         subject = self._subject
         if subject is not None and entity == subject.uid:
             entry: Entry | None = subject.entry
@@ -387,26 +427,26 @@ class _Walk:
         if entry is None:
             self.pending.append((entity, node))
             return
-        if entity not in self._found and not any(entity in known for known in self._present):
-            self._found[entity] = self._entity(entity, entry, ancestors)
+        if entity not in self._collected and not any(entity in known for known in self._present):
+            self._collected[entity] = self._entity(entity, entry, ancestors)
         for name, below in node.below.items():
             if name in entry.attrs:
-                self.descend(entry.attrs[name], below)
+                self.follow(entry.attrs[name], below)
         if node.tags is not None:
             for value in entry.tags.values():
-                self.descend(value, node.tags)
+                self.follow(value, node.tags)
 
-    def descend(self, value: Any, node: ReadSet) -> None:
-        """Go on below a value: an entity is followed, a record searched, all else an end."""
-        if not isinstance(value, dict) or not node.asks_entity:
+    def follow(self, value: Any, node: ReadSet) -> None:
+        """Collect the entity that a value is, or the entities in a record, along the paths."""
+        if not isinstance(value, dict) or not node.reads_entity:
             return
         if "__entity" in value:
             uid = value["__entity"]
-            self.reach(Entity(uid["type"], uid["id"]), node)
+            self.collect(Entity(uid["type"], uid["id"]), node)
         elif "__extn" not in value:
             for name, below in node.below.items():
                 if name in value:
-                    self.descend(value[name], below)
+                    self.follow(value[name], below)
 
     def _entity(self, entity: Entity, entry: Entry, ancestors: Iterable[Entity]) -> dict[str, Any]:
         names = self._access.names
@@ -419,14 +459,14 @@ class _Walk:
             data["tags"] = entry.tags
         return data
 
-    def found(self) -> frozenset[Entity]:
-        """Return which entities were gathered."""
-        return frozenset(self._found)
+    def entities(self) -> frozenset[Entity]:
+        """Return the collected entities."""
+        return frozenset(self._collected)
 
-    def above(self) -> frozenset[Entity]:
-        """Return all that any entity gathered is in."""
-        return frozenset[Entity]().union(*map(self._engine.ancestors, self._found))
+    def ancestors(self) -> frozenset[Entity]:
+        """Return all groups of the collected entities."""
+        return frozenset[Entity]().union(*map(self._engine.ancestors, self._collected))
 
     def json(self) -> str:
-        """Return what was gathered, as Cedar's JSON."""
-        return as_json(list(self._found.values()))
+        """Return the collected entities as Cedar's JSON."""
+        return as_json(list(self._collected.values()))

@@ -1,11 +1,9 @@
-"""A loaded, checked and frozen bundle, which answers the questions of the calls it serves.
+"""The loaded and checked policies of a bundle, which decide each call.
 
-A `Snapshot` is named by the digest of its bundle and never changes. It answers with a denial, never
-with an exception that a caller could mistake for something else. The flow asks in two steps, so
-that no fact is computed for a call that is denied anyway: `ask` (who, what, on what), then `decide`
-(with the facts).
-
-Compiled as it stands, with ``snapshot.pxd`` beside it; the file is its own plain-Python twin.
+A `Snapshot` is identified by the digest of its bundle and never changes. The flow asks it in two
+steps, so that no facts are computed for a call that is denied anyway: first `Snapshot.ask`, with
+the principal, the action and the resource, then `Question.decide`, with the facts. Errors in these
+become denials, not exceptions.
 """
 
 from __future__ import annotations
@@ -16,15 +14,21 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
-from guardrail._hooks import subsumed_by
-from guardrail._ports import NOTHING_PENDING, Answering, Asking, ObligationType, PendingObligations
+from guardrail._hooks import release_blocks, subsumed_by
+from guardrail._ports import (
+    NOTHING_PENDING,
+    ObligationType,
+    PendingObligations,
+    PolicyAnswer,
+    PolicyQuestion,
+)
 from guardrail._type_names import type_name
 from guardrail.errors import Denied
 from guardrail.policy.engine.plan import Plan, Shape
-from guardrail.policy.engine.principals import Subject, Subjects
+from guardrail.policy.engine.principals import PreparedPrincipal, PrincipalPreparer
 from guardrail.policy.engine.read_sets import Access
 from guardrail.policy.engine.slices import Engine, PreparedRequest
-from guardrail.policy.engine.verdict import Interpretation, judge
+from guardrail.policy.engine.verdict import Interpretation, interpret
 from guardrail.policy.generation_cache import GenerationCache, plain_key
 from guardrail.policy.schema.entities import EntityStore
 from guardrail.policy.schema.schema import CedarType, Schema
@@ -40,36 +44,36 @@ from guardrail.policy.schema.to_cedar import (
 from guardrail.policy.source.parser import Policy, applies_to
 from guardrail.values import Decision, Entity, FactValue, Obligation, Path, PolicyError, Principal
 
-#: Questions, and decisions without an error, that a snapshot keeps.
-_REMEMBERED: Final = 4096
-#: Answers that it keeps, in each of two generations.
-_ANSWERS: Final = 32_768
+#: Limit of the caches of a snapshot, for each of two generations.
+_LIMIT_CACHED: Final = 4096
+#: Limit of the cache of answers, for each of two generations.
+_LIMIT_ANSWERS: Final = 32_768
 
 
 _MESSAGES: Final = {
-    "unknown_entity": "The resource is no entity of the bundle.",
+    "unknown_entity": "The resource is not an entity of the bundle. Correct it, or add it.",
     "unknown_reached": (
-        "The policies ask about an entity that the bundle lacks. Add it to entities.json; "
+        "The policies read an entity that the bundle lacks. Add it to entities.json; "
         "`guardrail check` names it."
     ),
-    "undeclared_action": "The schema declares no such action that applies to anything.",
+    "undeclared_action": "The schema declares no such action, or it applies to nothing. Name one.",
     "no_grant": "No policy grants this call. Ask for a grant, or call as somebody who has one.",
     "evaluation_error": "A policy that could forbid this call could not be evaluated.",
 }
 
 
-#: The context of an answer that needs none.
+#: The context of answers from which no value is read.
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
-class Question(Asking):
-    """A call that is known as far as who, what and on what. Never changed once made.
+class Question(PolicyQuestion):
+    """A call without its facts: the principal, the action and the resource. Immutable.
 
-    ``refusal`` is the denial where these alone decide; else `decide` has the answer.
-    ``wants`` are the fact sources to ask, each with the names that the policies read.
+    ``refusal`` is the denial if these alone decide; otherwise `decide` returns the answer.
+    ``wants`` are the fact sources to compute, each with the names that the policies read.
     """
 
-    __slots__ = ("case", "plan", "principal", "resource", "snapshot", "subject")
+    __slots__ = ("plan", "prepared", "principal", "resource", "snapshot", "subject")
 
     def __init__(
         self,
@@ -77,34 +81,37 @@ class Question(Asking):
         *,
         plan: Plan | None = None,
         principal: Principal | None = None,
-        subject: Subject | None = None,
-        case: PreparedRequest | None = None,
+        subject: PreparedPrincipal | None = None,
+        prepared: PreparedRequest | None = None,
         resource: Entity | None = None,
         refusal: Decision | None = None,
     ) -> None:
-        super().__init__(refusal, plan.wants if plan else ())
+        if plan is None:
+            super().__init__(refusal, ())
+        else:
+            super().__init__(refusal, plan.wants, plan.blocking)
         self.snapshot = snapshot
         self.plan = plan
         self.principal = principal
         self.subject = subject
-        self.case = case
+        self.prepared = prepared
         self.resource = resource
 
     def __repr__(self) -> str:
         return f"Question(refusal={self.refusal!r}, wants={self.wants!r})"
 
     def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answer:
-        """Return the decision on these facts: one mapping per place (``input``, ``app``)."""
+        """Return the answer for some facts: one mapping per namespace (``input``, ``app``)."""
         if self.refusal is not None:
             return Answer(self.refusal, self, {})
         return self.snapshot._decide(self, facts)
 
 
-class Answer(Answering):
-    """A decision, and the values that its obligations may ask for. Never changed once made.
+class Answer(PolicyAnswer):
+    """A decision, and the values that its obligations may read. Immutable.
 
-    ``pending`` is what the decision demands, made ready; ``cached`` says that an equal
-    question had been answered before.
+    ``pending`` are the obligations of the decision; ``cached`` tells whether the decision came from
+    the cache.
     """
 
     __slots__ = ("context", "question")
@@ -125,7 +132,7 @@ class Answer(Answering):
         return f"Answer(code={self.decision.code!r}, cached={self.cached})"
 
     def value_of(self, path: Path) -> FactValue:
-        """Return the value at a path that an annotation reads; `LookupError` where absent."""
+        """Return the value at a path that an annotation reads; `LookupError` if absent."""
         question = self.question
         if question is None:
             raise LookupError(str(path))
@@ -140,7 +147,7 @@ class Answer(Answering):
             raise LookupError(str(path))
         for name in path.attrs:
             if isinstance(value, Entity) and subject is not None and value == subject.uid:
-                value = subject.attrs  # the caller's own attributes are of this call
+                value = subject.attrs  # attributes of this call's principal
             elif isinstance(value, Entity):
                 value = question.snapshot.store.attrs(value)
             if not isinstance(value, Mapping) or name not in value:
@@ -149,27 +156,27 @@ class Answer(Answering):
         return value
 
 
-def _kept(decision: Decision, pending: PendingObligations = NOTHING_PENDING) -> Answer:
-    """Return an answer as it is kept for others: without a question, and of no facts."""
+def _cacheable(decision: Decision, pending: PendingObligations = NOTHING_PENDING) -> Answer:
+    """Return an answer for the cache: without a question, and without facts."""
     return Answer(decision, None, _NOTHING, pending, True)
 
 
 def _plain(value: Any) -> Any:
-    """Return an entity reference of Cedar's JSON as an `Entity`, all else as it is."""
+    """Return an entity in Cedar's JSON as an `Entity`; any other value unchanged."""
     if isinstance(value, Mapping) and set(value) == {"__entity"}:
         return Entity(value["__entity"]["type"], value["__entity"]["id"])
     return value
 
 
 class Snapshot:
-    """A frozen bundle.
+    """The policies, the schema and the entities of a bundle, loaded and frozen.
 
     Attributes:
         name, version: as in ``guardrail.toml``.
-        revision: the digest that names it.
+        revision: the digest of the bundle.
         policies: all policies in bundle order.
-        hits, misses: how many decisions were found in the cache, and how many Cedar made.
-            For metrics: threads that race may lose a count.
+        hits, misses: how many decisions came from the cache, and how many from Cedar. For metrics
+            only: threads that race may lose a count.
     """
 
     def __init__(
@@ -197,24 +204,24 @@ class Snapshot:
         self.hits = 0
         self.misses = 0
         self._allow_unknown_resources = allow_unknown_resources
-        self._subjects = Subjects(schema, store)
+        self._principals = PrincipalPreparer(schema, store)
         self._engine = Engine(policies, accesses, store, schema.actions)
         self._by_key = {policy.key: policy for policy in policies}
         self._order = {key: index for index, key in enumerate(self._by_key)}
-        self._questions: GenerationCache = GenerationCache(_REMEMBERED)
-        self._answers: GenerationCache = GenerationCache(_ANSWERS)
-        self._clean: GenerationCache = GenerationCache(_REMEMBERED)
-        self._entity_types: GenerationCache = GenerationCache(_REMEMBERED)
-        self._digests: GenerationCache = GenerationCache(_REMEMBERED)
+        self._questions: GenerationCache = GenerationCache(_LIMIT_CACHED)
+        self._answers: GenerationCache = GenerationCache(_LIMIT_ANSWERS)
+        self._error_free: GenerationCache = GenerationCache(_LIMIT_CACHED)
+        self._entity_types: GenerationCache = GenerationCache(_LIMIT_CACHED)
+        self._digests: GenerationCache = GenerationCache(_LIMIT_CACHED)
 
     def _denial(self, code: str, message: str, *, path: str = "", **rest: Any) -> Decision:
         return Decision(False, code, message=message, path=path, revision=self.revision, **rest)
 
     def ask(self, principal: Principal | Entity, action: Entity, resource: Entity) -> Question:
-        """Check who, what and on what. A bare `Entity` as principal must be the bundle's.
+        """Return the question of a call. An `Entity` as principal must be in the bundle.
 
-        Found by the principal's object first: it is frozen, and kept here, so that its
-        ``id`` stays its own.
+        Questions are cached by the ``id`` of the principal object. The cached question keeps the
+        object alive, so that the ``id`` stays unique.
         """
         key = (id(principal), action.type, action.id, resource.type, resource.id)
         question: Question | None = self._questions.get(key)
@@ -227,85 +234,93 @@ class Snapshot:
     def _ask(self, principal: Principal | Entity, action: Entity, resource: Entity) -> Question:
         plan = self.plans.get(action)
         if plan is None:
-            return self._refuse("undeclared_action", _MESSAGES["undeclared_action"])
+            return self._denied_question("undeclared_action", _MESSAGES["undeclared_action"])
         if not isinstance(resource, Entity) or not self._is_known(resource):
-            return self._refuse("unknown_entity", _MESSAGES["unknown_entity"])
+            return self._denied_question("unknown_entity", _MESSAGES["unknown_entity"])
         if isinstance(principal, Entity):
             if not self.store.knows(principal):
-                return self._refuse("unknown_entity", "The principal is no entity of the bundle.")
+                return self._denied_question(
+                    "unknown_entity", "The principal is not an entity of the bundle."
+                )
             principal = Principal(principal.type, principal.id)
         if not self.schema.fits(principal.type, action, resource.type):
-            return self._refuse(
+            return self._denied_question(
                 "wrong_type",
-                "The action does not apply to a principal and a resource of these types.",
+                "The action does not apply to a principal and a resource of these types. Correct "
+                "one of them, or the schema.",
             )
         if not plan.has_grant:
-            return self._refuse("no_grant", _MESSAGES["no_grant"])
+            return self._denied_question("no_grant", _MESSAGES["no_grant"])
         try:
-            subject = self._subjects.of(principal)
+            subject = self._principals.of(principal)
         except Denied as error:
-            return self._refuse(error.code, error.message, error.path)
+            return self._denied_question(error.code, error.message, error.path)
         may_share = not plan.may_hold_entities
-        case = self._engine.case(subject, action, resource, may_share=may_share)
-        if not case.slice.has_grant:
-            return self._refuse("no_grant", _MESSAGES["no_grant"])
-        if case.unknown:
-            return self._refuse("unknown_entity", _MESSAGES["unknown_reached"])
+        prepared = self._engine.prepare(subject, action, resource, may_share=may_share)
+        if not prepared.slice.has_grant:
+            return self._denied_question("no_grant", _MESSAGES["no_grant"])
+        if prepared.unknown:
+            return self._denied_question("unknown_entity", _MESSAGES["unknown_reached"])
         return Question(
-            self, plan=plan, principal=principal, subject=subject, case=case, resource=resource
+            self,
+            plan=plan,
+            principal=principal,
+            subject=subject,
+            prepared=prepared,
+            resource=resource,
         )
 
     def _is_known(self, resource: Entity) -> bool:
         if self.store.knows(resource):
             return True
         if not self._allow_unknown_resources or self.schema.is_enum_type(resource.type):
-            return False  # an enum lists its ids: no other one will ever be
+            return False  # an enum lists all its ids
         try:
             to_cedar(resource, "Entity", "resource")
         except BadFact:
             return False
         return True
 
-    def _refuse(self, code: str, message: str, path: str = "") -> Question:
+    def _denied_question(self, code: str, message: str, path: str = "") -> Question:
         return Question(self, refusal=self._denial(code, message, path=path))
 
     def _decide(self, question: Question, facts: Mapping[str, Mapping[str, FactValue]]) -> Answer:
-        plan, case = question.plan, question.case
-        if plan is None or case is None:  # only a refusal lacks them
-            return Answer(self._denial("internal_error", "Nothing was asked."), question, {})
+        plan, prepared = question.plan, question.prepared
+        if plan is None or prepared is None:  # the question was refused
+            return Answer(self._denial("internal_error", "Nothing to decide."), question, {})
         key: Hashable = None
         answer: Answer | None = None
         try:
-            if app := facts.get("app"):  # whatever is read of it: a caller's own data
+            if app := facts.get("app"):  # data of the caller, so all of it is checked
                 scan(app, "context.app")
             if plan.flat is not None:
-                key = plain_key(case.number, plan.flat, facts)
+                key = plain_key(prepared.number, plan.flat, facts)
                 answer = self._answers.get(key) if key is not None else None
             if answer is not None:
-                return self._again(key, answer, question)
+                return self._cached_answer(key, answer, question)
             context = self._context(plan, facts, is_plain=key is not None)
         except BadFact as error:
             refusal = self._denial("bad_fact", f"{error.path}: {error.message}.", path=error.path)
             return Answer(refusal, question, {})
         text = as_json(context)
         if key is None:
-            key = (case.number, text)  # typed as well: 1 is not true, and an entity no record
+            key = (prepared.number, text)  # JSON keeps types apart: 1 and true
             answer = self._answers.get(key)
             if answer is not None:
-                return self._again(key, answer, question)
+                return self._cached_answer(key, answer, question)
         self.misses += 1
         answer = self._evaluate(question, context, text)
-        # Without the question: most are never asked again, and each would keep its caller alive.
+        # Without the question, which would keep its principal alive.
         self._answers.put(key, answer)
         return Answer(answer.decision, question, answer.context, answer.pending)
 
-    def _again(self, key: Hashable, answer: Answer, question: Question) -> Answer:
-        """Return an answer that is kept, for a caller who may be another than its first."""
+    def _cached_answer(self, key: Hashable, answer: Answer, question: Question) -> Answer:
+        """Return a cached answer for this question, whose principal may differ from the first."""
         self.hits += 1
         if answer.question is question:
             return answer
         own = Answer(answer.decision, question, answer.context, answer.pending, True)
-        if answer.question is None:  # who asks twice asks again
+        if answer.question is None:  # the same question is likely to come again
             self._answers.replace(key, own)
         return own
 
@@ -319,32 +334,32 @@ class Snapshot:
         return context
 
     def _evaluate(self, question: Question, context: Mapping[str, Any], text: str) -> Answer:
-        """Ask Cedar, once; what it says hangs on the case and the context's text alone.
+        """Evaluate once. The result depends only on the prepared request and the context.
 
-        The answer is one to keep: it has no question, and is the same one for all cases that
-        come to the same, where no obligation reads the context.
+        The answer can be cached: it has no question. Requests with the same result share one answer
+        if no obligation reads the context.
         """
-        plan, case = question.plan, question.case
-        if plan is None or case is None:
-            return _kept(self._denial("internal_error", "Nothing was asked."))
-        handle, unknown = case.handle, False
+        plan, prepared = question.plan, question.prepared
+        if plan is None or prepared is None:
+            return _cacheable(self._denial("internal_error", "Nothing to decide."))
+        handle, unknown = prepared.handle, False
         if plan.may_hold_entities:
-            refusal = self._check_entities(plan, case, context)
+            refusal = self._check_entities(plan, prepared, context)
             if refusal is not None:
-                return _kept(refusal)
-            handle, unknown = self._engine.reached(case, context)
+                return _cacheable(refusal)
+            handle, unknown = self._engine.with_entities_of_facts(prepared, context)
         if unknown:
-            return _kept(self._denial("unknown_entity", _MESSAGES["unknown_reached"]))
-        verdict = case.slice.evaluate(handle, case.request, text)
-        # Without an error all follows from Cedar's decision and reasons, and they are few.
-        clean = None if verdict.errors or verdict.lost else (verdict.decision, verdict.reasons)
-        answer: Answer | None = self._clean.get(clean) if clean is not None else None
+            return _cacheable(self._denial("unknown_entity", _MESSAGES["unknown_reached"]))
+        verdict = prepared.slice.evaluate(handle, prepared.request, text)
+        # Without errors, the answer follows from Cedar's decision and reasons; these are few.
+        error_free = None if verdict.errors or verdict.lost else (verdict.decision, verdict.reasons)
+        answer: Answer | None = self._error_free.get(error_free) if error_free is not None else None
         if answer is None:
-            judgement = judge(verdict, self._by_key, self._order)
-            decision = self._decision(judgement, plan, context)
-            answer = _kept(decision, self._pending(decision))
-            if clean is not None:
-                self._clean.put(clean, answer)
+            interpretation = interpret(verdict, self._by_key, self._order)
+            decision = self._decision(interpretation, plan, context)
+            answer = _cacheable(decision, self._pending(decision))
+            if error_free is not None:
+                self._error_free.put(error_free, answer)
         if plan.demands_context:
             return Answer(answer.decision, None, context, answer.pending, True)
         return answer
@@ -352,72 +367,73 @@ class Snapshot:
     def _pending(self, decision: Decision) -> PendingObligations:
         held = [(self.obligations[each.name], each) for each in decision.obligations]
         idle = {name for kind, _ in held for name in subsumed_by(kind)}
+        releases = tuple([pair for pair in held if pair[0].on_release and pair[1].name not in idle])
         return PendingObligations(
             admits=tuple([pair for pair in held if pair[0].on_admit]),
-            releases=tuple(
-                [pair for pair in held if pair[0].on_release and pair[1].name not in idle]
-            ),
+            releases=releases,
             names=tuple([each.name for _, each in held]),
             errors=tuple([error.policy for error in decision.errors]),
             demands=tuple([self._digest(kind, each) for kind, each in held]),
+            releases_block=any(release_blocks(kind, each.demand) for kind, each in releases),
         )
 
     def _digest(self, kind: ObligationType, held: Obligation) -> str:
-        """Return the digest of a demand, which follows from the policies that make it."""
+        """Return the digest of a demand, cached by the policies that make the demand."""
         key = (held.name, held.policies)
-        found: str | None = self._digests.get(key)
-        if found is None:
-            found = digest_of(kind.describe(held.demand))
-            self._digests.put(key, found)
-        return found
+        digest: str | None = self._digests.get(key)
+        if digest is None:
+            digest = digest_of(kind.describe(held.demand))
+            self._digests.put(key, digest)
+        return digest
 
     def _check_entities(
-        self, plan: Plan, case: PreparedRequest, context: Mapping[str, Any]
+        self, plan: Plan, prepared: PreparedRequest, context: Mapping[str, Any]
     ) -> Decision | None:
-        """Return the denial where a fact holds an entity that is unknown, or of another type."""
+        """Return the denial if a fact contains an entity that is unknown or of a wrong type."""
         for path, entity in entities_in(context, "context"):
-            is_known = entity == case.subject.uid or self.store.knows(entity)
+            is_known = entity == prepared.subject.uid or self.store.knows(entity)
             if is_known and self._accepts(plan.action, path, entity.type):
                 continue
             is_named = self._type_at(plan.action, path.removesuffix("[]")) is not None
-            shown = path if is_named else "context"  # a key of no schema may be data
+            shown = path if is_named else "context"  # a key that is not in the schema may be data
             if not is_known:
-                message = f"{shown}: expected an entity of the bundle."
+                message = f"{shown}: expected an entity of the bundle. Add it to entities.json."
                 return self._denial("unknown_entity", message, path=shown)
             message = f"{shown}: the schema allows no entity of type {entity.type} here."
             return self._denial("bad_fact", message, path=shown)
         return None
 
     def _decision(
-        self, judgement: Interpretation, plan: Plan, context: Mapping[str, Any]
+        self, interpretation: Interpretation, plan: Plan, context: Mapping[str, Any]
     ) -> Decision:
-        deciding = judgement.deciding
+        deciding = interpretation.deciding
         ids = tuple(policy.id for policy in deciding)
-        errors = tuple(PolicyError(policy.id) for policy in judgement.erred)
-        if judgement.code == "allow":
+        errors = tuple(PolicyError(policy.id) for policy in interpretation.erred)
+        if interpretation.code == "allow":
             return Decision(
-                True, "allow", ids, self._obligations(judgement.conditions), errors,
+                True, "allow", ids, self._obligations(interpretation.conditions), errors,
                 revision=self.revision,
             )  # fmt: skip
-        message, path, reason = _MESSAGES.get(judgement.code, ""), "", ""
-        if judgement.code == "prohibited":
+        message, path, reason = _MESSAGES.get(interpretation.code, ""), "", ""
+        if interpretation.code == "prohibited":
             reason = next((policy.reason for policy in deciding if policy.reason), "")
             message = f"Forbidden by {', '.join(ids)}." + (f" {reason}" if reason else "")
-        elif judgement.code == "evaluation_error" and ids:
+        elif interpretation.code == "evaluation_error" and ids:
             path = next(_missing(deciding, plan, context), "")
             cause = f"{path} is missing" if path else "a value it reads is missing or overflows"
             message = (
-                f"Policy {ids[0]} could not be evaluated: {cause}. Provide it, or ask with `has`."
+                f"Policy {ids[0]} could not be evaluated: {cause}. Provide it, or test for it "
+                "with `has`."
             )
-        elif judgement.code == "no_grant" and judgement.erred:
-            path = next(_missing(judgement.erred, plan, context), "")
+        elif interpretation.code == "no_grant" and interpretation.erred:
+            path = next(_missing(interpretation.erred, plan, context), "")
             cause = f"{path} is missing" if path else "a value it reads is missing or overflows"
             message = (
-                f"No policy grants this call. The grant {judgement.erred[0].id} could not be "
+                f"No policy grants this call. The grant {interpretation.erred[0].id} could not be "
                 f"evaluated: {cause}. Provide it, or test for it with `has`."
             )
         return self._denial(
-            judgement.code, message, path=path, policies=ids, errors=errors, reason=reason
+            interpretation.code, message, path=path, policies=ids, errors=errors, reason=reason
         )
 
     def _obligations(self, conditions: tuple[Policy, ...]) -> tuple[Obligation, ...]:
@@ -442,9 +458,9 @@ class Snapshot:
         accepted: bool | None = self._entity_types.get(key)
         if accepted is None:
             root, *attrs = path.removesuffix("[]").split(".")
-            asked = Path(root, tuple(attrs))
+            set_path = Path(root, tuple(attrs))
             in_set = path.endswith("[]")
-            accepted = self.schema.accepts(action, asked, type_name, in_set=in_set)
+            accepted = self.schema.accepts(action, set_path, type_name, in_set=in_set)
             self._entity_types.put(key, accepted)
         return accepted
 
@@ -478,9 +494,9 @@ class Snapshot:
 
 
 def digest_of(demand: Any) -> str:
-    """Return a short digest of a demand as it is described: records tell by it what was demanded.
+    """Return a short digest of a described demand, for records.
 
-    It serves to see that two demands differ, and not to prove that they are the same.
+    It shows that two demands differ; it does not prove that they are the same.
     """
     text = json.dumps(demand, sort_keys=True, default=str)
     return sha256(text.encode()).hexdigest()[:12]
@@ -489,10 +505,9 @@ def digest_of(demand: Any) -> str:
 def _plain_context(
     plan: Plan, facts: Mapping[str, Mapping[str, FactValue]]
 ) -> dict[str, Any] | None:
-    """Return the context where every fact that is read is there as Cedar has it.
+    """Return the context if every fact that is read is present and needs no conversion.
 
-    ``None`` where one is missing, or must be converted: then `_project` has the say, and the
-    complaint.
+    ``None`` if one is missing or must be converted; then `_project` converts or reports it.
     """
     context: dict[str, Any] = {}
     for place, name, kind in plan.flat or ():
@@ -509,7 +524,7 @@ def _plain_context(
 def _project(
     facts: Mapping[str, FactValue], shape: Shape, path: str, type_at: TypeAt
 ) -> dict[str, Any]:
-    """Return exactly what the policies read of the facts, in Cedar's JSON, or `BadFact`."""
+    """Return the facts that the policies read, in Cedar's JSON, or raise `BadFact`."""
     projected: dict[str, Any] = {}
     for name, expected in shape.items():
         if name not in facts:
@@ -525,7 +540,7 @@ def _project(
 
 
 def _missing(erred: tuple[Policy, ...], plan: Plan, context: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the paths that erring policies read and the context lacks."""
+    """Yield the paths that erring policies read and that are missing in the context."""
     for policy in erred:
         for path in sorted(plan.reads.get(policy.key, ())):
             value: Any = context

@@ -1,8 +1,8 @@
-"""One evaluation by Cedar, and the interpretation of its answer.
+"""Evaluates a request with Cedar, and interprets its answer so that errors deny.
 
-Cedar fails open where a guard must not: it skips a policy whose evaluation errs, and answers "no
-decision" to values that it can't hold. Cedar's error texts contain values, so they are dropped:
-only our own keys are read from them.
+Cedar itself skips a policy whose evaluation errs, and answers "no decision" for values that it
+can't represent. Its error texts contain values, so only our own policy keys are read from them, and
+the texts are dropped.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _ERRED: Final = re.compile(r"error while evaluating policy `(q[0-9]+)`: ")
 
 
 class Verdict(NamedTuple):
-    """What Cedar said of one set: its decision, and the policies it names.
+    """Cedar's answer for one policy set: the decision, and the policies that it names.
 
-    ``lost`` is true where an error named none of our policies: then nothing is certain.
+    ``lost`` is true if an error names none of our policies: then the answer can't be trusted.
     """
 
     decision: str
@@ -34,7 +34,7 @@ class Verdict(NamedTuple):
 
 
 def request_of(principal: Entity, action: Entity, resource: Entity) -> dict[str, Any]:
-    """Return a request without its context. Uids go as dicts, which can't be injected into."""
+    """Return a request without its context. Uids are passed as dicts, not as text."""
     return {
         "principal": {"type": principal.type, "id": principal.id},
         "action": {"type": action.type, "id": action.id},
@@ -48,7 +48,7 @@ def evaluate(
     request: Mapping[str, Any],
     context: str,
 ) -> Verdict:
-    """Ask Cedar, and return what it says of the numbers of a set (`language.as_one_set`).
+    """Evaluate a request; return the verdict on the numbers of a set (`parser.as_one_set`).
 
     ``request`` is made by `request_of`; ``context`` is JSON.
     """
@@ -65,15 +65,14 @@ def evaluate(
 def of_policies(
     verdict: Verdict, keys: Mapping[str, str], settled: frozenset[str] = _NONE
 ) -> Verdict:
-    """Return what a verdict on the numbers of a set means for the policies behind them.
+    """Translate a verdict on the numbers of a set into one on the keys of the policies.
 
     Arguments:
-        verdict: Cedar's.
-        keys: the policy's key by its number. What has none keeps its number, which is no
-            policy's key, and so denies.
-        settled: keys of further permits. Their scope holds and they have no clause, so each
-            is satisfied and none can err: they lift a denial that no forbid made, and
-            nothing else.
+        verdict: Cedar's verdict.
+        keys: the policy's key by its number. An unknown number is kept; it is not a key of a
+            policy, so the call is denied.
+        settled: keys of further permits. Their scopes hold and they have no clauses, so they are
+            satisfied and can't err. They turn a denial into an allow only if no forbid matched.
     """
     decision, reasons, errors, lost = verdict
     reasons = frozenset([keys.get(number, number) for number in reasons])
@@ -86,7 +85,7 @@ def of_policies(
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """A verdict read our way: the code, the deciding policies, and the conditions to meet."""
+    """The meaning of a verdict: the code, the deciding policies, and the conditions to meet."""
 
     code: str
     deciding: tuple[Policy, ...] = ()
@@ -94,14 +93,14 @@ class Interpretation:
     erred: tuple[Policy, ...] = ()
 
 
-def judge(
+def interpret(
     verdict: Verdict, policies: Mapping[str, Policy], order: Mapping[str, int]
 ) -> Interpretation:
-    """Return what a verdict on the one set means.
+    """Return the meaning of a verdict.
 
-    Allowed only if Cedar says Allow, a real grant is among the reasons, and no prohibition
-    or condition erred. In the one set conditions stand as permits: among the reasons they
-    are the obligations, and they never grant.
+    A call is allowed only if Cedar's decision is Allow, a grant is among the reasons, and no
+    prohibition or condition erred. Conditions are evaluated as permits: those among the reasons
+    are the obligations of the call, but they never grant.
     """
     erred = _in_order(verdict.errors, policies, order)
     named = _in_order(verdict.reasons, policies, order)
@@ -124,7 +123,7 @@ def judge(
 def _in_order(
     keys: Iterable[str], policies: Mapping[str, Policy], order: Mapping[str, int]
 ) -> tuple[Policy, ...]:
-    """Return the policies of those keys that are ours, in bundle order."""
+    """Return the policies of all known keys, in bundle order."""
     return tuple(
         policies[key] for key in sorted((k for k in keys if k in order), key=order.__getitem__)
     )

@@ -1,8 +1,8 @@
-"""Findings about numbers: arithmetic that can overflow, and thresholds that are too fine.
+"""Finds arithmetic that can overflow, and thresholds with too many decimal places.
 
-Cedar drops a policy whose arithmetic exceeds 64 bits, and its decimals have four places. A literal,
-the clock or an earlier comparison bounds a number, so it is not reported. Facts have no known
-bound.
+Cedar skips a policy whose arithmetic exceeds 64 bits, and its decimals have four places. Numbers
+that are bounded by a literal, by the clock or by an earlier comparison are not reported; other
+facts count as unbounded.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from guardrail.errors import Finding, Place
 from guardrail.policy.schema.sites import clause_of, everything_in, parts_of
 from guardrail.policy.source.parser import Policy
 
-#: The least and the most that a number, a datetime or a duration (in ms) can be.
+#: The least and the greatest value of a number, a datetime or a duration (in ms).
 Range: TypeAlias = tuple[int, int]
-#: What the comparisons before an expression say of the values in it.
+#: The ranges of expressions that earlier comparisons imply.
 Known: TypeAlias = "Mapping[pst.Expr, Range]"
 
 _FULL: Final[Range] = (-(2**63), 2**63 - 1)
@@ -27,22 +27,22 @@ _TOKENS: Final = {
     "add": "+", "sub": "-", "mul": "*", "neg": "-",
     "offset": "offset", "duration_since": "durationSince",
 }  # fmt: skip
-#: Facts that the clock bounds. ``now`` is written with four digits for the year.
+#: The ranges of the facts of time. The year of ``now`` has four digits.
 _CLOCK: Final[Mapping[str, Range]] = {
     "now": (0, 253_402_300_799_999),
     "hour": (0, 23),
     "weekday": (1, 7),
 }
-#: Literal datetimes have years of four digits, and an offset of hours.
+#: The range of literal datetimes: years have four digits, offsets are some hours.
 _LITERAL_DATE: Final[Range] = (-62_200_000_000_000, 253_500_000_000_000)
-#: How many milliseconds a unit of a duration has.
+#: The milliseconds of each unit of a duration.
 _UNITS_MS: Final = {
     "to_seconds": 1_000, "to_minutes": 60_000, "to_hours": 3_600_000, "to_days": 86_400_000,
 }  # fmt: skip
 _DURATION: Final = re.compile(r"(-?)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 _DURATION_MS: Final = (86_400_000, 3_600_000, 60_000, 1_000, 1)
 _FOUR_PLACES: Final = re.compile(r"-?[0-9]+\.[0-9]{3}[1-9]")
-_TURNED: Final = {
+_MIRRORED: Final = {
     "less": "greater", "greater": "less", "less_eq": "greater_eq", "greater_eq": "less_eq",
     "eq": "eq", "not_eq": "not_eq",
 }  # fmt: skip
@@ -52,21 +52,21 @@ _NEGATED: Final = {
 }  # fmt: skip
 
 _OUTCOMES: Final = {
-    "grant": "this grant would not hold",
-    "prohibition": "every call that it concerns would be denied",
-    "condition": "every call that it concerns would be denied",
+    "grant": "this grant does not grant",
+    "prohibition": "every call in its scope is denied",
+    "condition": "every call in its scope is denied",
 }
 
 
 def find(policy: Policy) -> Iterator[Finding]:
-    """Yield what is found in one policy."""
+    """Yield the findings about one policy."""
     known: Known = {}
     for index, clause in enumerate(policy.node.clauses):
-        yield from _overflows(policy, index, known)
-        known = learn(known, clause.expr, isinstance(clause, pst.When))
+        yield from _overflow_findings(policy, index, known)
+        known = narrow(known, clause.expr, isinstance(clause, pst.When))
         for node in everything_in(clause.expr):
             if isinstance(node, pst.UnaryOp) and node.op == "decimal":
-                yield from _fine(policy, node.arg)
+                yield from _precision_findings(policy, node.arg)
 
 
 def overflows(policy: Policy) -> bool:
@@ -74,7 +74,7 @@ def overflows(policy: Policy) -> bool:
     return any(finding.code == "GR503" for finding in find(policy))
 
 
-def _overflows(policy: Policy, index: int, known: Known) -> Iterator[Finding]:
+def _overflow_findings(policy: Policy, index: int, known: Known) -> Iterator[Finding]:
     reader = _BoundsReader()
     reader.range(policy.node.clauses[index].expr, known)
     for name in dict.fromkeys(token for token, passes in reader.found if not passes):
@@ -82,7 +82,7 @@ def _overflows(policy: Policy, index: int, known: Known) -> Iterator[Finding]:
         for place, passes in zip(_places(policy, index, name, len(fits)), fits, strict=True):
             if not passes:
                 message = (
-                    f"{policy.text_id}: `{name}` can pass 64 bits, and then "
+                    f"{policy.text_id}: `{name}` can exceed 64 bits, and then "
                     f"{_OUTCOMES[policy.kind]}. Compare its operands with bounds first: "
                     "`x >= 0 && x <= 1000 && ...`."
                 )
@@ -90,7 +90,7 @@ def _overflows(policy: Policy, index: int, known: Known) -> Iterator[Finding]:
 
 
 def _places(policy: Policy, index: int, name: str, count: int) -> list[Place]:
-    """Return where the operators of a clause stand, in order; all at the first if in doubt."""
+    """Return the places of the operators of a clause, in order; the first for all if in doubt."""
     found = [token for token in clause_of(policy.chunk, index) if token.text == name]
     places = [policy.chunk.source.place(token.start) for token in found]
     if len(places) == count:
@@ -98,26 +98,26 @@ def _places(policy: Policy, index: int, name: str, count: int) -> list[Place]:
     return [places[0] if places else policy.chunk.place] * count
 
 
-def _fine(policy: Policy, argument: pst.Expr) -> Iterator[Finding]:
+def _precision_findings(policy: Policy, argument: pst.Expr) -> Iterator[Finding]:
     if isinstance(argument, pst.StringLit) and _FOUR_PLACES.fullmatch(argument.value):
         message = (
-            f"{policy.text_id}: facts are rounded to four places, and this threshold has four: a "
-            "value beyond it can count as equal. Use three places at most, or scale the fact."
+            f"{policy.text_id}: facts are rounded to four places, and this threshold has four, so "
+            "a value beyond it can count as equal. Use at most three places, or scale the fact."
         )
         yield Finding("GR510", policy.chunk.mention(argument.value), message, policy.text_id)
 
 
 class _BoundsReader:
-    """One walk over a clause, in the order of its text.
+    """Determines the ranges of the expressions of a clause, in the order of its text.
 
-    ``found`` holds each operator by its token, and whether its result always fits.
+    ``found`` has the token of each operator, and whether its result always fits 64 bits.
     """
 
     def __init__(self) -> None:
         self.found: list[tuple[str, bool]] = []
 
     def range(self, expr: pst.Expr, known: Known) -> Range:
-        """Return what an expression can be; the full range where it is no number."""
+        """Return the range of an expression; the full range if it is not a number."""
         own = self._range(expr, known)
         before = known.get(expr)
         if before is None:
@@ -127,7 +127,7 @@ class _BoundsReader:
     def _range(self, expr: pst.Expr, known: Known) -> Range:
         if isinstance(expr, pst.LongLit):
             if expr.value < 0:
-                self.found.append(("-", True))  # its sign is a token of the text
+                self.found.append(("-", True))  # the sign is a separate token
             return expr.value, expr.value
         if isinstance(expr, pst.BinaryOp):
             return self._binary(expr, known)
@@ -135,12 +135,12 @@ class _BoundsReader:
             return self._unary(expr, known)
         if isinstance(expr, pst.IfThenElse):
             self.range(expr.cond, known)
-            one = self.range(expr.then_expr, learn(known, expr.cond, True))
-            other = self.range(expr.else_expr, learn(known, expr.cond, False))
+            one = self.range(expr.then_expr, narrow(known, expr.cond, True))
+            other = self.range(expr.else_expr, narrow(known, expr.cond, False))
             return min(one[0], other[0]), max(one[1], other[1])
         for part in parts_of(expr):
             self.range(part, known)
-        return _clocked(expr)
+        return _range_of_clock(expr)
 
     def _binary(self, expr: pst.BinaryOp, known: Known) -> Range:
         left = self.range(expr.left, known)
@@ -149,7 +149,7 @@ class _BoundsReader:
         if name is not None:
             self.found.append((name, False))
         if expr.op in ("and", "or"):
-            known = learn(known, expr.left, expr.op == "and")
+            known = narrow(known, expr.left, expr.op == "and")
         right = self.range(expr.right, known)
         if name is None:
             return _FULL
@@ -188,7 +188,7 @@ def _computed(op: str, left: Range, right: Range) -> Range:
     return min(corners), max(corners)
 
 
-def _clocked(expr: pst.Expr) -> Range:
+def _range_of_clock(expr: pst.Expr) -> Range:
     if (
         isinstance(expr, pst.GetAttr)
         and isinstance(expr.base, pst.GetAttr)
@@ -200,7 +200,7 @@ def _clocked(expr: pst.Expr) -> Range:
 
 
 def duration_range(text: str) -> Range:
-    """Return a literal duration in milliseconds, twice; the full range where it is none."""
+    """Return the range of a literal duration in milliseconds; the full range if invalid."""
     found = _DURATION.fullmatch(text)
     if found is None:
         return _FULL
@@ -210,20 +210,20 @@ def duration_range(text: str) -> Range:
     return length, length
 
 
-def learn(known: Known, expr: pst.Expr, truth: bool) -> Known:
-    """Return what is known where ``expr`` is ``truth``, beside what was known before."""
+def narrow(known: Known, expr: pst.Expr, truth: bool) -> Known:
+    """Return the known ranges, narrowed by the fact that ``expr`` has the value ``truth``."""
     if isinstance(expr, pst.UnaryOp) and expr.op == "not":
-        return learn(known, expr.arg, not truth)
+        return narrow(known, expr.arg, not truth)
     if not isinstance(expr, pst.BinaryOp):
         return known
     if expr.op == ("and" if truth else "or"):
-        return learn(learn(known, expr.left, truth), expr.right, truth)
-    if expr.op not in _TURNED:
+        return narrow(narrow(known, expr.left, truth), expr.right, truth)
+    if expr.op not in _MIRRORED:
         return known
     op = expr.op if truth else _NEGATED[expr.op]
     for value, limit, relation in (
         (expr.left, expr.right, op),
-        (expr.right, expr.left, _TURNED[op]),
+        (expr.right, expr.left, _MIRRORED[op]),
     ):
         if isinstance(limit, pst.LongLit) and not isinstance(value, pst.LongLit):
             low, high = known.get(value, _FULL)

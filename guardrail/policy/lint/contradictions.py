@@ -1,7 +1,7 @@
-"""Comparisons that no value meets: contradictory bounds, and values that a fact can't have.
+"""Finds comparisons that are never true: contradictory bounds, and values that a fact can't have.
 
-Each is decided by the constants alone, and by the range that the source of a fact declares. Nothing
-is reported that depends on anything else.
+They are found from constants and from the ranges that fact sources declare. Comparisons that depend
+on anything else are not reported.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from guardrail.policy.lint.arithmetic import Range, duration_range
 from guardrail.policy.schema.sites import clause_of, everything_in
 from guardrail.policy.source.parser import Policy
 
-#: The least and the most of each fact whose source says so, by its path in the context.
+#: The range of each fact whose source declares one, by the fact's path in the context.
 Ranges: TypeAlias = Mapping[tuple[str, ...], Range]
 
-#: What is known of a value: the least, the most, and what it equals where that has no order.
+#: What is known of a value: its least and greatest value, or what it equals if it has no order.
 _Known: TypeAlias = "dict[pst.Expr, tuple[float, float, Any]]"
 
 _ORDER: Final[Mapping[str, str]] = {
@@ -30,7 +30,7 @@ _ORDER: Final[Mapping[str, str]] = {
     "decimal_less_than": "<", "decimal_less_eq": "<=", "decimal_greater_than": ">",
     "decimal_greater_eq": ">=", "decimal_greater": ">", "decimal_less": "<",
 }  # fmt: skip
-_TURNED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
+_MIRRORED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
 _NEGATED: Final = {"<": ">=", ">=": "<", "<=": ">", ">": "<=", "==": "!=", "!=": "=="}
 _UNBOUNDED: Final = (float("-inf"), float("inf"), None)
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -38,7 +38,7 @@ _DATE: Final = ("time", "date")
 
 
 def find(policy: Policy, ranges: Ranges) -> Iterator[Finding]:
-    """Yield what is found in the clauses of one policy, each kind once."""
+    """Yield the findings about the clauses of one policy."""
     if _is_contradictory(policy):
         message = (
             f"{policy.text_id}: its comparisons contradict each other, so the policy never "
@@ -53,7 +53,7 @@ def find(policy: Policy, ranges: Ranges) -> Iterator[Finding]:
                 yield Finding("GR514", _place(policy, index, node), message, policy.text_id)
             elif isinstance(node, pst.Like) and (mark := _no_wildcard(node)):
                 message = (
-                    f"{policy.text_id}: `{mark}` is an ordinary character in a pattern; only `*` "
+                    f"{policy.text_id}: `{mark}` is an ordinary character in a pattern. Only `*` "
                     "is a wildcard. Write `*`, or compare with `==` if you mean the character."
                 )
                 place = _place(policy, index, node)
@@ -61,7 +61,7 @@ def find(policy: Policy, ranges: Ranges) -> Iterator[Finding]:
 
 
 def _place(policy: Policy, index: int, node: pst.Expr) -> Place:
-    """Return where the last name of an expression stands in a clause, or the clause begins."""
+    """Return the place of an expression's last name in a clause, or the start of the clause."""
     tokens = clause_of(policy.chunk, index)
     names = [each.attr for each in everything_in(node) if isinstance(each, pst.GetAttr)]
     for token in tokens:
@@ -82,14 +82,14 @@ def _is_contradictory(policy: Policy) -> bool:
 
 
 def _learn(known: _Known, expr: pst.Expr, truth: bool) -> bool:
-    """Take in what holds where ``expr`` is ``truth``; tell whether nothing can."""
+    """Narrow ``known`` for ``expr`` being ``truth``; return whether that is impossible."""
     if isinstance(expr, pst.UnaryOp) and expr.op == "not":
         return _learn(known, expr.arg, not truth)
     if not isinstance(expr, pst.BinaryOp):
         return False
     if expr.op == ("and" if truth else "or"):
         return _learn(known, expr.left, truth) or _learn(known, expr.right, truth)
-    if expr.op in ("and", "or"):  # one of both: each by itself, with what is known so far
+    if expr.op in ("and", "or"):  # at least one of the two holds: impossible if each is
         return _learn(dict(known), expr.left, truth) and _learn(dict(known), expr.right, truth)
     compared = _compared(expr)
     if compared is None:
@@ -119,23 +119,23 @@ def _bounded(relation: str, constant: int, low: float, high: float) -> tuple[flo
 
 
 def _compared(expr: pst.BinaryOp) -> tuple[pst.Expr, str, Any] | None:
-    """Return a value, a relation and a constant; ``None`` where it compares something else."""
+    """Return a value, a relation and a constant; ``None`` for any other comparison."""
     relation = _ORDER.get(expr.op)
     if relation is None:
         return None
     left, right = _constant(expr.left), _constant(expr.right)
     if right is not None and left is None:
-        found = expr.left, relation, right
+        comparison = expr.left, relation, right
     elif left is not None and right is None:
-        found = expr.right, _TURNED[relation], left
+        comparison = expr.right, _MIRRORED[relation], left
     else:
         return None
-    is_ordered = isinstance(found[2], int)
-    return found if is_ordered or relation in ("==", "!=") else None
+    is_ordered = isinstance(comparison[2], int)
+    return comparison if is_ordered or relation in ("==", "!=") else None
 
 
 def _constant(expr: pst.Expr) -> Any:
-    """Return a constant: a whole number for all that has an order, a pair for the rest."""
+    """Return a constant: an integer if its type has an order, else a pair."""
     if isinstance(expr, pst.LongLit):
         return expr.value
     if isinstance(expr, pst.StringLit | pst.BoolLit):
@@ -168,7 +168,7 @@ def _extension(name: str, text: str) -> int | None:
 
 
 def _impossible(expr: pst.Expr, ranges: Ranges) -> str:
-    """Say what is wrong with a comparison of a fact; empty where nothing is."""
+    """Return what is wrong with a comparison of a fact; empty if nothing is."""
     if not isinstance(expr, pst.BinaryOp):
         return ""
     compared = _compared(expr)
@@ -178,16 +178,16 @@ def _impossible(expr: pst.Expr, ranges: Ranges) -> str:
     path = _fact(value)
     if path == _DATE and relation in ("==", "!=") and isinstance(constant, tuple):
         is_date = isinstance(constant[1], str) and _is_date(constant[1])
-        return "" if is_date else "time.date has the form 2026-11-23, and never this one."
+        return "" if is_date else "time.date always has the form 2026-11-23."
     ends = ranges.get(path)
     if ends is None or not isinstance(constant, int):
         return ""
     low, high = _bounded(relation, constant, *ends)
     if low <= high and not (relation == "!=" and not ends[0] <= constant <= ends[1]):
         return ""
-    told = f"{ends[0]} or more" if ends[1] >= 2**63 - 1 else f"{ends[0]} to {ends[1]}"
+    bounds = f"{ends[0]} or more" if ends[1] >= 2**63 - 1 else f"{ends[0]} to {ends[1]}"
     outcome = "always" if relation == "!=" else "never"
-    return f"{'.'.join(path)} is {told}, so this comparison is {outcome} true."
+    return f"{'.'.join(path)} is {bounds}, so this comparison is {outcome} true."
 
 
 def _is_date(text: str) -> bool:
@@ -213,7 +213,7 @@ def _fact(expr: pst.Expr) -> tuple[str, ...]:
 
 
 def _no_wildcard(like: pst.Like) -> str:
-    """Return what of a pattern looks like a wildcard and is none; empty where nothing does."""
+    """Return a character of a pattern that looks like a wildcard but is not; empty if none does."""
     text = "".join(part.value if isinstance(part, pst.Char) else "*" for part in like.pattern)
     has_wildcard = any(not isinstance(part, pst.Char) for part in like.pattern)
     if "??" in text or ("?" in text and not has_wildcard):

@@ -1,6 +1,6 @@
-"""Collects the findings about a bundle's policies, schema, entities and texts.
+"""Collects the findings about the policies, schema, entities and texts of a loaded bundle.
 
-They are sorted by file and line. The input is a snapshot, so the bundle has loaded.
+`guardrail.bundle.lint` sorts them and adds those of the other packages.
 """
 
 from __future__ import annotations
@@ -27,25 +27,24 @@ _ENTITIES = "entities.json"
 
 
 def lint(snapshot: Snapshot, folder: Folder, settings: Document) -> tuple[Finding, ...]:
-    """Return what is weak in a bundle that loads.
+    """Return the findings about a bundle that loads.
 
     Arguments:
-        snapshot: the bundle, loaded.
-        folder: the files that it was loaded from.
+        snapshot: the loaded bundle.
+        folder: the files from which it was loaded.
         settings: its ``guardrail.toml``.
     """
     return tuple(_find(snapshot, folder, settings))
 
 
 def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Finding]:
-    from guardrail.policy.lint.redundant import (
-        RedundancyLint,
-    )  # takes policies apart, by `lint.sites`
+    # Imported here, because it imports the analysis of clauses.
+    from guardrail.policy.lint.redundant import RedundancyLint
 
     policies, schema, store = snapshot.policies, snapshot.schema, snapshot.store
     allow_unknown = settings.data.get("resources", {}).get("unknown") == "allow"
     scopes = scopes_of(schema)
-    # What the validator rules out can still err before it comes to that: not of no effect.
+    # A policy that never matches can still have an effect: it can err before.
     never = [each for each in impossible(policies, schema) if not _can_err(each)]
     ranges: Ranges = {
         (source.namespace, name): ends
@@ -72,14 +71,14 @@ def _find(snapshot: Snapshot, folder: Folder, settings: Document) -> Iterator[Fi
     yield from RedundancyLint(snapshot, live, cover).find()
     if allow_unknown:
         message = (
-            "Calls may name resources that the bundle does not have: a misspelt one is in no "
-            "group, so that what forbids by group does not see it. Remove `unknown`."
+            "Calls may name resources that the bundle does not have. A misspelt resource is in no "
+            "group, so policies that forbid by group do not match it. Remove `unknown`."
         )
         yield Finding("GR511", settings.at("resources", "unknown"), message)
 
 
 def _without_file(finding: Finding) -> Finding:
-    """Return a finding that says that the file is missing, not that it lacks an entry."""
+    """Return a finding whose message says that the whole file is missing."""
     message = finding.message.replace(
         f"{_ENTITIES} has no ", f"{_ENTITIES} is missing, and with it "
     )
@@ -87,15 +86,15 @@ def _without_file(finding: Finding) -> Finding:
 
 
 def _can_err(policy: Policy) -> bool:
-    """Tell whether a policy has an effect where it can't match, by an error.
+    """Tell whether a policy that never matches can err, and so deny a call.
 
-    A number can overflow, and a fact be missing that the schema demands: what errs denies. A
-    grant that misses a fact does not grant, as it never does.
+    A number can overflow, and a fact that the schema requires can be missing. A grant that errs
+    because of a missing fact has no effect, so it does not count.
     """
     misses = policy.kind != "grant" and "context" in access_of(policy).roots
     return misses or arithmetic.overflows(policy)
 
 
 def _written(policies: Sequence[Policy]) -> Iterable[Policy]:
-    """Return one policy per text: the links of a template share theirs."""
+    """Return one policy per text: the links of a template share its text."""
     return {policy.text_id: policy for policy in policies}.values()

@@ -1,8 +1,7 @@
-"""What the grants of a bundle leave open: no grant at all, inputs unchecked, calls uncounted.
+"""Finds what a bundle's policies leave out: no grant at all, unchecked inputs, missing quotas.
 
-Owns the findings that hang on several policies together. Refuses to weigh clauses: who exempts
-somebody by `unless` has thought of them, and a condition counts where its scope covers a
-grant's.
+A condition covers a grant if its scope includes that of the grant. Clauses are not considered: an
+exemption by `unless` is assumed to be intended.
 """
 
 from __future__ import annotations
@@ -24,13 +23,14 @@ _INPUT = Path("context", ("input",))
 
 
 class CoverageLint:
-    """The policies of a bundle as far as they can match, action by action.
+    """Finds gaps in the policies of a bundle, and compares scopes.
 
     Arguments:
-        policies: those that can match.
-        scopes: what each action applies to.
-        schema: the bundle's schema, and ``source`` its text.
-        store: its entities.
+        policies: the policies that can match.
+        scopes: the types that each action applies to.
+        schema: the bundle's schema.
+        source: the text of the schema.
+        store: the bundle's entities.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class CoverageLint:
         self._has_grant = any(policy.kind == "grant" for policy in policies)
 
     def find(self, bundle: Place) -> Iterator[Finding]:
-        """Yield what is found; ``bundle`` is where the bundle is named."""
+        """Yield the findings; ``bundle`` is the place of the bundle's table."""
         if not self._has_grant:
             message = "The bundle grants nothing: every call is denied. Write a `permit`."
             yield Finding("GR506", bundle, message)
@@ -65,15 +65,15 @@ class CoverageLint:
             action
             for action, policies in self._matching.items()
             if any(policy.kind == "grant" for policy in policies)
-            and not _demanding(policies, "input")
+            and not _policies_with(policies, "input")
         ]
         types = self._schema.types([(action, _INPUT) for action in granted])
         places = action_places(self._source)
         for action, kind in zip(granted, types, strict=True):
             if kind is not None:
                 message = (
-                    f"No condition checks the input of {action}: whatever comes reaches the "
-                    'model. Write a `forbid` with @input("NAME").'
+                    f"No condition checks the input of {action}, so any input reaches the model. "
+                    'Write a `forbid` with @input("NAME").'
                 )
                 yield Finding("GR507", places.get(action, Place(self._source.file)), message)
 
@@ -81,7 +81,7 @@ class CoverageLint:
         open_to: dict[str, list[Entity]] = {}
         grants: dict[str, Policy] = {}
         for action, policies in self._matching.items():
-            quotas = _demanding(policies, "quota")
+            quotas = _policies_with(policies, "quota")
             for grant in policies:
                 if grant.kind == "grant" and not any(
                     self.covers(quota, grant, action) for quota in quotas
@@ -89,24 +89,24 @@ class CoverageLint:
                     grants[grant.id] = grant
                     open_to.setdefault(grant.id, []).append(action)
         for name, actions in open_to.items():
-            told = ", ".join(map(str, actions))
+            names = ", ".join(map(str, actions))
             message = (
-                f"{name} allows {told} without a quota: nobody counts those calls. Write a "
-                "`forbid` with @quota, whose scope covers this grant's."
+                f"{name} allows {names} without a quota. Write a `forbid` with @quota whose scope "
+                "includes that of this grant."
             )
             yield Finding("GR508", grants[name].place, message, name)
 
     def callers(self, action: Entity) -> frozenset[str]:
-        """Return the types of those who can call an action."""
+        """Return the types of the principals that an action applies to."""
         return self._scopes[action].principals
 
     def covers_caller(self, outer: Policy, inner: Policy, action: Entity) -> bool:
-        """Tell whether a scope includes every caller whom another one does."""
+        """Tell whether a policy's scope includes every principal in the scope of another."""
         types = self._scopes[action].principals
         return self._includes(outer.node.principal, inner.node.principal, types)
 
     def matches(self, scope: pst.PrincipalOrResourceConstraint, entity: Entity) -> bool:
-        """Tell whether a scope is met by an entity of the bundle."""
+        """Tell whether an entity of the bundle matches a constraint of a scope."""
         if isinstance(scope, pst.ScopeIs | pst.ScopeIsIn) and str(scope.entity_type) != entity.type:
             return False
         if isinstance(scope, pst.ScopeEq):
@@ -117,7 +117,7 @@ class CoverageLint:
         return True
 
     def covers(self, condition: Policy, grant: Policy, action: Entity) -> bool:
-        """Tell whether a scope includes all of another one, under an action of both."""
+        """Tell whether a condition's scope includes that of a grant, for an action of both."""
         scope = self._scopes[action]
         return self._includes(
             condition.node.principal, grant.node.principal, scope.principals
@@ -129,7 +129,7 @@ class CoverageLint:
         inner: pst.PrincipalOrResourceConstraint,
         types: Collection[str],
     ) -> bool:
-        """Tell whether whatever meets ``inner`` surely meets ``outer``."""
+        """Tell whether everything that matches ``inner`` certainly matches ``outer``."""
         if isinstance(outer, pst.ScopeAny) or outer == inner:
             return True
         if isinstance(outer, pst.ScopeIs | pst.ScopeIsIn) and not _is_of(
@@ -155,5 +155,5 @@ def _is_of(inner: pst.PrincipalOrResourceConstraint, name: str, types: Collectio
     return set(types) == {name}
 
 
-def _demanding(policies: Sequence[Policy], obligation: str) -> list[Policy]:
+def _policies_with(policies: Sequence[Policy], obligation: str) -> list[Policy]:
     return [policy for policy in policies if any(name == obligation for name, _ in policy.demands)]

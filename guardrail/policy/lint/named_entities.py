@@ -1,7 +1,6 @@
-"""The entities that policies and ``entities.json`` name, each with its place.
+"""Lists the entities that policies and ``entities.json`` name, each with its place.
 
-For findings about callers: which principals there can be, only the identity providers know, and
-`guardrail.bundle.lint` asks them.
+`guardrail.bundle.lint` compares them with the ids that the identity providers can create.
 """
 
 from __future__ import annotations
@@ -21,23 +20,23 @@ from guardrail.values import Entity
 _ENTITIES = "entities.json"
 
 
-class Named(NamedTuple):
-    """An entity that stands somewhere in a bundle: where, and in which policy, if in one."""
+class NamedEntity(NamedTuple):
+    """An entity that a bundle names: its place, and the policy's id if a policy names it."""
 
     entity: Entity
     place: Place
     policy: str = ""
 
 
-def named_entities(policies: Sequence[Policy], folder: Folder) -> Iterator[Named]:
+def named_entities(policies: Sequence[Policy], folder: Folder) -> Iterator[NamedEntity]:
     """Yield the entities that policies name in scopes and clauses, and those of entities.json."""
     for policy in policies:
         for entity in dict.fromkeys(_in_policy(policy)):
-            # A link fills what its template leaves open: its entities stand in links.yaml.
+            # The entities that fill the slots of a template are in links.yaml.
             place = literal_place(policy, entity)
             if policy.link is not None and place == policy.chunk.place:
                 place = policy.link
-            yield Named(entity, place, policy.id)
+            yield NamedEntity(entity, place, policy.id)
     raw = folder.files.get(_ENTITIES)
     if raw is None:
         return
@@ -45,7 +44,7 @@ def named_entities(policies: Sequence[Policy], folder: Folder) -> Iterator[Named
     for item, place in zip(items, item_places(_ENTITIES, raw), strict=False):
         uid = item["uid"]
         uid = uid.get("__entity", uid)
-        yield Named(Entity(uid["type"], uid["id"]), place)
+        yield NamedEntity(Entity(uid["type"], uid["id"]), place)
 
 
 def _in_policy(policy: Policy) -> Iterator[Entity]:

@@ -1,8 +1,8 @@
 """Finds clauses that belong in the scope, because policies are indexed by their scopes only.
 
-A bundle of many policies is fast because a call evaluates only those whose scope can match. A
-clause such as `resource == X` outside the scope puts the policy into every call. Clauses that a
-scope can't express are not reported.
+A call evaluates only the policies whose scope can match. With a clause such as `resource == X`
+outside the scope, the policy is evaluated in every call. Clauses that a scope can't express are not
+reported.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from guardrail.policy.source.parser import Policy
 
 
 def find(policy: Policy) -> Iterator[Finding]:
-    """Yield what is found in one policy: at most one finding per variable."""
+    """Yield the findings about one policy, at most one per variable."""
     node = policy.node
-    # A scope that names a type only can say more; one that names an entity is at its end.
+    # A scope with a type can be narrowed further; a scope with an entity can't.
     open_to = {
         "principal": isinstance(node.principal, pst.ScopeAny | pst.ScopeIs),
         "resource": isinstance(node.resource, pst.ScopeAny | pst.ScopeIs),
@@ -36,8 +36,8 @@ def find(policy: Policy) -> Iterator[Finding]:
             open_to[name] = False
             place = _place(policy, name, index)
             message = (
-                f"{policy.text_id}: what `when` asks of the {name} belongs in the scope, where it "
-                "spares every other call this policy. Move it there."
+                f"{policy.text_id}: the test of the {name} in `when` belongs in the scope, so that "
+                "other calls do not evaluate this policy. Move it there."
             )
             yield Finding("GR509", place, message, policy.text_id)
 
@@ -53,7 +53,7 @@ def _conjuncts(expr: pst.Expr) -> Iterator[pst.Expr]:
 
 
 def _constraint(expr: pst.Expr) -> tuple[str, bool] | None:
-    """Return the variable that an expression constrains as a scope could; whether by type."""
+    """Return the variable that an expression constrains as a scope can, and whether by type."""
     if isinstance(expr, pst.Is):
         plain = expr.in_expr is None or isinstance(expr.in_expr, pst.EntityLit)
         if plain and isinstance(expr.base, pst.Var) and expr.base.name in ("principal", "resource"):
@@ -73,7 +73,7 @@ def _constraint(expr: pst.Expr) -> tuple[str, bool] | None:
 
 
 def _place(policy: Policy, name: str, index: int) -> Place:
-    """Return where a clause constrains a variable, or where the clause begins."""
+    """Return the place where a clause constrains a variable, or the start of the clause."""
     tokens = clause_of(policy.chunk, index)
     for token, after in itertools.pairwise(tokens):
         if token.text == name and after.text in ("==", "in", "is"):

@@ -1,7 +1,7 @@
 """Finds policies that can't match, and entities that policies name but the bundle does not have.
 
-A caller that is not in ``entities.json`` is not reported: principals come with their tokens.
-Parents are reported, because unknown parents are denied or dropped.
+A principal that is not in ``entities.json`` is not reported, because principals come from tokens.
+Missing parents are reported, because a call denies or drops unknown parents.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from guardrail.values import Entity
 _NEVER: Final = {
     "grant": "it never grants",
     "prohibition": "it never forbids",
-    "condition": "what it demands is never demanded",
+    "condition": "its obligation never applies",
 }
 _ACTION: Final = "Action"
 
 
 class ReachabilityLint:
-    """What can be a principal or a resource of a call, by the scopes of policies.
+    """Determines whether policies can match, from their scopes and the bundle's entities.
 
     Arguments:
-        scopes: what each action applies to.
+        scopes: the types that each action applies to.
         schema: the bundle's schema.
-        store: its entities.
-        allow_unknown: whether calls may name resources that it lacks.
+        store: the bundle's entities.
+        allow_unknown: whether calls may name resources that the bundle lacks.
     """
 
     def __init__(
@@ -52,19 +52,19 @@ class ReachabilityLint:
         self._allow_unknown = allow_unknown
         self._principals = frozenset(name for scope in scopes.values() for name in scope.principals)
         self._resources = frozenset(name for scope in scopes.values() for name in scope.resources)
-        self._standing: set[str] = set()
+        self._types_of_entities: set[str] = set()
         self._members: set[tuple[str, Entity]] = set()
         for entity in store:
             if entity.type in self._resources:
-                self._standing.add(entity.type)
+                self._types_of_entities.add(entity.type)
                 self._members.update((entity.type, group) for group in store.ancestors(entity))
 
     def find(self, policies: Sequence[Policy], never: Sequence[Policy]) -> Iterator[Finding]:
-        """Yield what is found in all policies; ``never`` are those the validator rules out."""
+        """Yield the findings about policies; ``never`` are those that the validator rules out."""
         ruled_out = {policy.key for policy in never}
         for policy in policies:
             if policy.key in ruled_out:
-                cause = "no principal, action and resource that the schema allows meets it"
+                cause = "it matches no principal, action and resource that the schema allows"
                 yield _unreachable(policy, None, cause)
             else:
                 yield from self._scope(policy)
@@ -92,7 +92,7 @@ class ReachabilityLint:
             return
         if isinstance(scope, pst.ScopeIs | pst.ScopeIsIn):
             types = frozenset((str(scope.entity_type),))
-            if not any(self._stands(name) for name in types):
+            if not any(self._can_exist(name) for name in types):
                 cause = f"entities.json has no {scope.entity_type}"
                 yield _unreachable(policy, None, cause)
                 return
@@ -107,12 +107,16 @@ class ReachabilityLint:
     def _is_resource(self, entity: Entity) -> bool:
         return self._allow_unknown or self._store.knows(entity)
 
-    def _stands(self, name: str) -> bool:
-        """Tell whether a resource of a type can be known: by an entity, or as an enum's."""
-        return self._allow_unknown or name in self._standing or self._schema.is_enum_type(name)
+    def _can_exist(self, name: str) -> bool:
+        """Tell whether a resource of a type can be known: as an entity, or as an id of an enum."""
+        return (
+            self._allow_unknown
+            or name in self._types_of_entities
+            or self._schema.is_enum_type(name)
+        )
 
     def _literals(self, policy: Policy) -> Iterator[Finding]:
-        """Yield the entities that clauses name and the bundle lacks."""
+        """Yield findings about entities that clauses name and the bundle lacks."""
         named = {
             entity_of(node.value)
             for clause in policy.node.clauses
@@ -124,15 +128,15 @@ class ReachabilityLint:
             is_action = entity.type.rpartition("::")[2] == _ACTION
             if is_action or self._store.knows(entity):
                 continue
-            asked = roots.get(entity)
-            if asked is not None and asked.asks_entity:
-                cause = "and this asks something of it: every call that gets here is denied"
+            read_set = roots.get(entity)
+            if read_set is not None and read_set.reads_entity:
+                cause = "but this policy reads it, so every call that evaluates it is denied"
             elif entity.type in self._principals or (
                 self._allow_unknown and entity.type in self._resources
             ):
-                continue  # a caller, or a resource, that the bundle need not know
+                continue  # principals, and unknown resources, need no entity
             else:
-                cause = "so nothing ever equals it, or is in it"
+                cause = "so nothing equals it or is in it"
             message = (
                 f"{policy.text_id}: entities.json has no {entity}, {cause}. Correct the name, or "
                 "add it."
@@ -148,7 +152,9 @@ def _group(scope: pst.PrincipalOrResourceConstraint) -> Entity | None:
 
 def _unreachable(policy: Policy, entity: Entity | None, cause: str) -> Finding:
     place = policy.place
-    if entity is not None and policy.link is None:  # a link's entities stand in no policy text
+    if (
+        entity is not None and policy.link is None
+    ):  # the entities of a link are not in the policy's text
         place = literal_place(policy, entity)
     message = (
         f"{policy.id} can never match, {_NEVER[policy.kind]}: {cause}. Correct it, or remove it."

@@ -1,1 +1,1 @@
-"""The schema of a bundle, and values in the types that it declares."""
+"""Reads the schema and the entities of a bundle, and converts values to the schema's types."""

@@ -1,8 +1,8 @@
-"""The entities of a bundle, indexed at load.
+"""Reads the entities of a bundle and indexes them, at load.
 
-Entities that do not fit the schema are an error at load. An absent entity makes Cedar fail open
-without any error (``principal in Role::"x"`` is just false, and a forbid by role does not match),
-so the store says whether an entity is known.
+Entities that do not fit the schema are errors. An absent entity makes Cedar fail open without an
+error (``principal in Role::"x"`` is false, and a forbid by role does not match), so the store tells
+whether an entity is known.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from guardrail.policy.generation_cache import GenerationCache
 from guardrail.policy.schema.schema import Schema
 from guardrail.values import Entity
 
-#: Closures of ancestors kept per bundle.
-_REMEMBERED: Final = 10_000
+#: The number of ancestor sets that a bundle caches.
+_LIMIT_CACHED: Final = 10_000
 
-#: More entities than this are refused, and more faults than this are not told.
+#: The most entities in a bundle, and the most faults that are reported.
 LIMIT_ENTITIES: Final = 1_000_000
 LIMIT_FAULTS: Final = 100
-#: Names that an entity is tried with, and a value of each type, to find what it lacks.
+#: The most attribute names that are tried to find a missing one, and a value of each type.
 _LIMIT_TRIED: Final = 100
-#: Entities of which it is found out what is wrong; of further ones only that they do not fit.
-_LIMIT_TOLD: Final = 10
+#: The most entities for which the exact error is found; others get a general message.
+_LIMIT_DIAGNOSED: Final = 10
 _EXAMPLES: Final[tuple[Any, ...]] = (
     "x", 1, True, [], {"__extn": {"fn": "decimal", "arg": "1.0"}},
     {"__extn": {"fn": "datetime", "arg": "2026-01-01"}},
     {"__extn": {"fn": "duration", "arg": "1s"}}, {"__extn": {"fn": "ip", "arg": "::1"}},
 )  # fmt: skip
-#: How many entities are tried together where some are wrong.
+#: How many entities are validated together if some are wrong.
 _BLOCK: Final = 512
 
 _FILE: Final = "entities.json"
@@ -48,7 +48,7 @@ _NO_TAGS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Entry(NamedTuple):
-    """One entity as Cedar has it: values in its own JSON, typed without a schema."""
+    """One entity in Cedar's explicit JSON, which needs no schema."""
 
     attrs: Mapping[str, Any]
     parents: frozenset[Entity]
@@ -56,14 +56,14 @@ class Entry(NamedTuple):
 
 
 class EntityStore:
-    """The bundle's entities by uid. Nothing in it changes after the load."""
+    """The bundle's entities by uid. They do not change after the load."""
 
     __slots__ = ("_closures", "_entries", "_schema")
 
     def __init__(self, schema: Schema, entries: Mapping[Entity, Entry]) -> None:
         self._schema = schema
         self._entries = entries
-        self._closures: GenerationCache = GenerationCache(_REMEMBERED)
+        self._closures: GenerationCache = GenerationCache(_LIMIT_CACHED)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -72,20 +72,20 @@ class EntityStore:
         return iter(self._entries)
 
     def knows(self, entity: Entity) -> bool:
-        """Tell whether an entity stands in the bundle, or is listed by an ``enum``."""
+        """Tell whether an entity is in the bundle, or is listed by an ``enum``."""
         return entity in self._entries or self._schema.is_enumerated(entity)
 
     def entry(self, entity: Entity) -> Entry | None:
-        """Return what is known of an entity of the bundle; ``None`` where it has no entry."""
+        """Return the entry of an entity of the bundle; ``None`` if it has none."""
         return self._entries.get(entity)
 
     def attrs(self, entity: Entity) -> Mapping[str, Any]:
-        """Return the attributes of a known entity in Cedar's JSON; empty where it has none."""
+        """Return the attributes of an entity in Cedar's JSON; empty if it has no entry."""
         entry = self._entries.get(entity)
         return entry.attrs if entry is not None else {}
 
     def ancestors(self, entity: Entity) -> frozenset[Entity]:
-        """Return all that an entity is ``in``, itself left out; empty for an unknown one."""
+        """Return all groups that an entity is ``in``, without itself; none if it is unknown."""
         entry = self._entries.get(entity)
         if entry is None or not entry.parents:
             return _NONE
@@ -96,7 +96,7 @@ class EntityStore:
         return closure
 
     def closure(self, parents: Iterable[Entity]) -> frozenset[Entity]:
-        """Return these parents with their parents, and so on."""
+        """Return some parents with all their ancestors."""
         reached: set[Entity] = set()
         frontier = list(parents)
         while frontier:
@@ -110,17 +110,17 @@ class EntityStore:
 
 
 def index(handle: cedarpy.Entities) -> dict[Entity, Entry]:
-    """Return Cedar's entities by uid, as Cedar itself writes them."""
+    """Return Cedar's entities by uid, in the form in which Cedar writes them."""
     entries: dict[Entity, Entry] = {}
-    groups: dict[frozenset[tuple[str, str]], frozenset[Entity]] = {}  # they repeat: kept once
+    groups: dict[frozenset[tuple[str, str]], frozenset[Entity]] = {}  # equal sets are kept once
     for data in from_json(str(handle)):
         parents = _NONE
         if data["parents"]:
             key = frozenset([(up["type"], up["id"]) for up in data["parents"]])
-            found = groups.get(key)
-            if found is None:
-                found = groups[key] = frozenset([Entity(*up) for up in key])
-            parents = found
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = frozenset([Entity(*up) for up in key])
+            parents = group
         uid = data["uid"]
         tags = data.get("tags") or _NO_TAGS
         entries[Entity(uid["type"], uid["id"])] = Entry(data["attrs"], parents, tags)
@@ -130,7 +130,7 @@ def index(handle: cedarpy.Entities) -> dict[Entity, Entry]:
 def read_entities(
     files: Mapping[str, bytes], schema: Schema
 ) -> tuple[EntityStore | None, list[Fault]]:
-    """Return the store of ``entities.json`` (empty where there is none), or its faults."""
+    """Return the store of ``entities.json``, or its faults; empty if the file is missing."""
     raw = files.get(_FILE, b"[]")
     faults = _shape_faults(raw)
     if faults:
@@ -143,43 +143,44 @@ def read_entities(
 
 
 def _shape_faults(raw: bytes) -> list[Fault]:
-    """Find what must be right before Cedar's parser may see the file, and what it ignores."""
+    """Return the faults that must be reported before Cedar parses the file, or that it ignores."""
     try:
         data = read_json(_FILE, raw).data
     except ConfigurationError as error:
         return list(error.faults)
     if not isinstance(data, list):
-        return [Fault("GR201", Place(_FILE, 1, 1), "Expected a list of entities.")]
+        return [Fault("GR201", Place(_FILE, 1, 1), "Expected a list. Put the entities in [...].")]
     if len(data) > LIMIT_ENTITIES:
-        message = f"There are over {LIMIT_ENTITIES} entities. Leave out what no policy asks of."
+        message = f"There are over {LIMIT_ENTITIES} entities. Remove those that no policy needs."
         return [Fault("GR005", Place(_FILE, 1, 1), message)]
-    strange = [number for number, entry in enumerate(data) if not _is_entity(entry)]
-    places = item_places(_FILE, raw) if strange else []
+    invalid = [number for number, entry in enumerate(data) if not _is_entity(entry)]
+    places = item_places(_FILE, raw) if invalid else []
     return [
-        Fault("GR201", places[number], _strange(data[number])) for number in strange[:LIMIT_FAULTS]
+        Fault("GR201", places[number], _key_problem(data[number]))
+        for number in invalid[:LIMIT_FAULTS]
     ]
 
 
-def _strange(entry: Any) -> str:
-    """Say which key of an entity is none, and what was meant."""
+def _key_problem(entry: Any) -> str:
+    """Return a message that names the unknown key of an entity."""
     if type(entry) is not dict:
         return "Expected an entity: an object with uid, attrs and parents."
     key = min(entry.keys() - _KEYS)
     hint = did_you_mean(key, _KEYS - entry.keys(), "Remove it, or put it into attrs.")
-    return f"An entity has uid, attrs, parents and tags, and no key {key!r}. {hint}"
+    return f"An entity has the keys uid, attrs, parents and tags, but not {key!r}. {hint}"
 
 
 def _is_entity(entry: Any) -> bool:
-    """Tell whether an entry has the keys of an entity and no others: Cedar ignores those."""
+    """Tell whether an entry has only the keys of an entity; Cedar would ignore others."""
     return type(entry) is dict and entry.keys() <= _KEYS
 
 
 def _entity_faults(raw: bytes, schema: Schema) -> list[Fault]:
-    """Find which entities are wrong: Cedar's error names none, so each is tried alone."""
+    """Return a fault for each wrong entity: Cedar's error names none, so each is validated."""
     data = read_json(_FILE, raw).data
     places = item_places(_FILE, raw)
     faults: list[Fault] = []
-    seen: dict[str, int] = {}
+    first_numbers: dict[str, int] = {}
     for start in range(0, len(data), _BLOCK):
         block = data[start : start + _BLOCK]
         is_sound = _fits(block, schema)
@@ -187,17 +188,17 @@ def _entity_faults(raw: bytes, schema: Schema) -> list[Fault]:
             if len(faults) >= LIMIT_FAULTS:
                 return faults
             key = json.dumps(entry.get("uid"), sort_keys=True)
-            first = seen.setdefault(key, number)
+            first = first_numbers.setdefault(key, number)
             if not is_sound and not _fits([entry], schema):
                 faults.append(
                     Fault(
                         "GR201",
                         places[number],
-                        _unfit(entry, schema, is_brief=len(faults) >= _LIMIT_TOLD),
+                        _unfit(entry, schema, is_brief=len(faults) >= _LIMIT_DIAGNOSED),
                     )
                 )
             elif first != number:
-                message = f"The same uid stands at {places[first]}."
+                message = f"The same uid is at {places[first]}. Remove one of the two."
                 faults.append(Fault("GR201", places[number], message))
     return faults or [Fault("GR201", Place(_FILE), "The parents form a cycle. Break it.")]
 
@@ -211,7 +212,7 @@ def _fits(data: list[Any], schema: Schema) -> bool:
 
 
 def _unfit(entry: Mapping[str, Any], schema: Schema, *, is_brief: bool) -> str:
-    """Say what of an entity does not fit: what it fits without, or with."""
+    """Return what is wrong with an entity, found by changing one part of it at a time."""
     missing = [key for key in _REQUIRED if key not in entry]
     if missing:
         empty = {"uid": '{"type": ..., "id": ...}', "attrs": "{}", "parents": "[]"}[missing[0]]
@@ -227,15 +228,15 @@ def _unfit(entry: Mapping[str, Any], schema: Schema, *, is_brief: bool) -> str:
     attrs, parents = entry.get("attrs", {}), entry.get("parents", [])
     if parents and _fits([{**entry, "parents": []}], schema):
         return (
-            f"This entity ({kind}) has a parent that the schema does not allow: it is of another "
-            "type, or an enum does not list its id. Correct the parent, or the schema."
+            f"This entity ({kind}) has a parent that the schema does not allow: its type is not "
+            "allowed, or an enum does not list its id. Correct the parent, or the schema."
         )
     if isinstance(attrs, dict) and not is_brief:
         for name in attrs:
             if _fits_with(entry, name, schema):
                 return (
-                    f"The attribute {name} of this entity ({kind}) is of another type than the "
-                    "schema has. Correct its value."
+                    f"The attribute {name} of this entity ({kind}) does not have the type that the "
+                    "schema declares. Correct its value."
                 )
         for name in attrs:
             rest = {other: value for other, value in attrs.items() if other != name}
@@ -243,26 +244,28 @@ def _unfit(entry: Mapping[str, Any], schema: Schema, *, is_brief: bool) -> str:
                 known = [each for each in schema.names() if each not in attrs]
                 hint = did_you_mean(name, known, "Correct its name, or its value.")
                 return (
-                    f"This entity ({kind}) has an attribute {name} that the schema does not have, "
-                    f"or has with another type. {hint}"
+                    f"This entity ({kind}) has an attribute {name} that the schema lacks, "
+                    f"or declares with another type. {hint}"
                 )
         for name in schema.names()[:_LIMIT_TRIED]:
             if name not in attrs and _fits_with(entry, name, schema):
-                return f"This entity ({kind}) lacks the attribute {name}, which the schema demands."
+                return (
+                    f"This entity ({kind}) lacks the attribute {name}, which is required. Add it."
+                )
     return (
-        f"This entity ({kind}) does not fit the schema: check its uid, the names and "
+        f"This entity ({kind}) does not fit the schema. Check its uid, the names and "
         "types of its attributes, and the types of its parents."
     )
 
 
 def _fits_with(entry: Mapping[str, Any], name: str, schema: Schema) -> bool:
-    """Tell whether an entity fits with some other value of an attribute."""
+    """Tell whether an entity fits with another value of an attribute."""
     attrs = entry.get("attrs", {})
     return any(_fits([{**entry, "attrs": {**attrs, name: value}}], schema) for value in _EXAMPLES)
 
 
 def _is_worse(entry: Mapping[str, Any], without: Mapping[str, Any], schema: Schema) -> bool:
-    """Tell whether an entity is wrong in a way that it is not without something."""
+    """Tell whether removing a part of an entity removes one of its errors."""
     rest = _wrong(without, schema)
     return rest == "" or rest != _wrong(entry, schema)
 

@@ -1,9 +1,9 @@
-"""Converts a context from a test case, and spells out its entities and extension values.
+"""Converts the context of a test case from Cedar's JSON to Python values, for replays.
 
-From the short form of Cedar's JSON, in which only the schema distinguishes a text from a decimal,
-to the form that needs no schema, and from there to the Python values that a guard takes. A value
-that fits no type is left unchanged; the caller counts values that Python can't express. For replays
-only.
+The short form of Cedar's JSON needs the schema to distinguish a text from a decimal. It is
+converted to the explicit form, which needs no schema, and then to the Python values that a guard
+takes. A value that fits no type is left unchanged; the caller counts values that Python can't
+express.
 """
 
 from __future__ import annotations
@@ -32,17 +32,19 @@ _DURATION: Final = re.compile(
 _UNITS: Final = (86_400_000, 3_600_000, 60_000, 1000, 1)
 
 
-def spelt_out(context: Mapping[str, Any], schema: Schema, action: Entity) -> dict[str, Any]:
-    """Return a context in which no value needs the schema to be read."""
+def explicit_context(context: Mapping[str, Any], schema: Schema, action: Entity) -> dict[str, Any]:
+    """Return a context in the explicit form, which can be read without the schema."""
     if action not in schema.actions:
         return dict(context)
-    return {name: _spell(value, schema, action, (name,)) for name, value in context.items()}
+    return {name: _explicit(value, schema, action, (name,)) for name, value in context.items()}
 
 
-def _spell(value: Any, schema: Schema, action: Entity, path: tuple[str, ...]) -> Any:
+def _explicit(value: Any, schema: Schema, action: Entity, path: tuple[str, ...]) -> Any:
     kind = schema.type_at(action, Path("context", path))
     if kind == RECORD and isinstance(value, dict) and not _is_explicit(value):
-        return {name: _spell(inner, schema, action, (*path, name)) for name, inner in value.items()}
+        return {
+            name: _explicit(inner, schema, action, (*path, name)) for name, inner in value.items()
+        }
     if isinstance(kind, tuple) and isinstance(value, list):
         return [_of_type(item, kind[1]) for item in value]
     return _of_type(value, kind)
@@ -62,21 +64,21 @@ def _of_type(value: Any, kind: CedarType | None) -> Any:
     return value
 
 
-def in_python(value: Any) -> FactValue:
-    """Return what an application would pass for a value of Cedar's JSON.
+def to_python(value: Any) -> FactValue:
+    """Return the Python value that an application would pass for a value of Cedar's JSON.
 
-    Raises `ValueError` where there is no such value: a date before the year 1, a number that
-    is no integer, an entity without a name.
+    Raises `ValueError` if there is none: for a date before the year 1, a number that is not an
+    integer, or an entity without a type or an id.
     """
     if isinstance(value, list):
-        return [in_python(item) for item in value]
+        return [to_python(item) for item in value]
     if not isinstance(value, dict):
         return value
     if "__entity" in value:
         return _entity(value["__entity"])
     if "__extn" in value:
         return _extension(value["__extn"])
-    return {name: in_python(inner) for name, inner in value.items()}
+    return {name: to_python(inner) for name, inner in value.items()}
 
 
 def _entity(uid: Any) -> Entity:

@@ -1,8 +1,9 @@
-"""The schema of a bundle, and the types of paths, as Cedar's own validator reports them.
+"""Reads the schema of a bundle, and finds the types of paths with Cedar's validator.
 
-cedarpy has no syntax tree of a schema, and a parser of ours could disagree with Cedar. So the type
-of a path is found by validating one-line policies that fit only one type, all of a load in one
-call. The standard facts are put before the user's schema. Third step of a load.
+It is the third step of a load. cedarpy has no syntax tree of a schema, and a parser of our own
+could disagree with Cedar. So the type of a path is found by validating one-line policies, each of
+which fits only one type; a load validates all of them in one call. The standard facts are put
+before the user's schema.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from cedarpy import pst
 
 from guardrail._documents import decode
 from guardrail.errors import ConfigurationError, Place
-from guardrail.policy.source.lexer import LIMIT_NESTING, Chunk, Source, brief
+from guardrail.policy.source.lexer import LIMIT_NESTING, PolicyChunk, Source, brief
 from guardrail.values import Entity, Path
 
-#: A Cedar type as far as facts need it: a name, or ``("Set", element)``. A record's
-#: attributes are asked one by one. An element that is no scalar is taken for an entity: the
-#: validator can be asked for its type, where those of a record's attributes can't.
+#: A Cedar type as far as facts need it: a name, or ``("Set", element)``. Each attribute of a record
+#: is looked up by its path. An element that is not a scalar counts as an entity, because the
+#: validator can't report the types of a record's attributes in a set.
 CedarType: TypeAlias = "str | tuple[str, CedarType]"
 
 ANY: Final = "Any"
@@ -32,7 +33,7 @@ RECORD: Final = "Record"
 _TYPE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:::[A-Za-z_][A-Za-z0-9_]*)*")
 _NOT_FITTING: Final = "unable to find an applicable action"
 
-#: A value of each scalar type, to ask whether a set can contain it.
+#: A value of each scalar type, to find the type of a set's elements.
 _EXAMPLES: Final = {
     "Long": "1",
     "String": '"x"',
@@ -42,7 +43,7 @@ _EXAMPLES: Final = {
     "duration": 'duration("0s")',
     "ipaddr": 'ip("::1")',
 }
-#: An expression that type-checks only where ``{}`` has the type.
+#: For each type, an expression that is valid only if ``{}`` has that type.
 _PROBES: Final[tuple[tuple[CedarType, str], ...]] = (
     ("Long", "{} < 1"),
     ("String", '{} like "x"'),
@@ -58,7 +59,7 @@ _PROBES: Final[tuple[tuple[CedarType, str], ...]] = (
 
 
 def quote(text: str) -> str:
-    """Return a Cedar string literal; whatever ``text`` holds, it stays one literal."""
+    """Return a text as a Cedar string literal, with every special character escaped."""
     plain = (
         c if c.isascii() and c.isprintable() and c not in '"\\' else f"\\u{{{ord(c):x}}}"
         for c in text
@@ -72,7 +73,7 @@ def is_type_name(text: str) -> bool:
 
 
 def standard_facts() -> str:
-    """Return the schema text that is put before every bundle's own."""
+    """Return the schema text that is put before the schema of every bundle."""
     return files("guardrail.policy.schema").joinpath("standard.cedarschema").read_text("utf-8")
 
 
@@ -85,13 +86,13 @@ def _encodable(text: str) -> bool:
 
 
 class Schema:
-    """A parsed schema, the actions it declares, and answers about its types.
+    """A parsed schema: the actions that it declares, and the types of paths.
 
     Attributes:
-        handle: cedarpy's handle, for validation at load; never given to an evaluation,
-            where it would demand facts that nobody reads.
-        actions: every action that applies to something, with its groups and their groups; in
-            the order of their names.
+        handle: cedarpy's handle, for validation at load. An evaluation must not get it, because
+            it would require facts that no policy reads.
+        actions: each action that applies to something, with all its direct and indirect groups,
+            sorted by name.
     """
 
     __slots__ = ("_enums", "_fits", "_members", "_types", "actions", "handle")
@@ -107,21 +108,21 @@ class Schema:
         self._enums: dict[str, bool] = {}
 
     def names(self) -> list[str]:
-        """Return the words of the schema's text, each once: all names, and more."""
+        """Return the words of the schema's text, each once: its names, and other words."""
         source = Source("schema.cedarschema", str(self.handle))
         words = (token.text.strip('"') for token in source.tokens())
         return list(dict.fromkeys(word for word in words if word and word.isprintable()))
 
     def errors(self, text: str) -> list[tuple[str, str]]:
-        """Return what the validator says of a text of policies: their names, and what is wrong.
+        """Return the validator's errors for a text of policies, each as (name, message).
 
-        The policies are named by their order, templates among them: ``policy0``, ``policy1``.
+        Policies and templates are named by their order: ``policy0``, ``policy1``.
         """
         result = cedarpy.validate_policies(text, self.handle)
         return [(error.policy_id, error.error) for error in result.errors]
 
     def _applies(self, action: Entity) -> bool:
-        """Tell whether an action applies to anything; one that only groups others does not."""
+        """Tell whether an action applies to anything; an action that is only a group does not."""
         return not self.errors(f"permit(principal, action == {_uid(action)}, resource);")
 
     def declares(self, name: str) -> bool:
@@ -144,12 +145,12 @@ class Schema:
                     f"resource is {resource});"
                 )
             )
-            if len(self._fits) < 10_000:  # types come from configuration: few, but bounded
+            if len(self._fits) < 10_000:  # few, as types are configured; bounded anyway
                 self._fits[key] = known
         return known
 
     def is_enumerated(self, entity: Entity) -> bool:
-        """Tell whether the type is an ``enum`` and lists this id: known without an entity."""
+        """Tell whether the type is an ``enum`` that lists this id, so that no entity is needed."""
         known = self._members.get(entity)
         if known is None:
             known = (
@@ -163,7 +164,7 @@ class Schema:
         return known
 
     def is_enum_type(self, name: str) -> bool:
-        """Tell whether a type lists its ids: then an id that nobody would choose is refused."""
+        """Tell whether a type is an ``enum``: then the validator rejects an improbable id."""
         known = self._enums.get(name)
         if known is None:
             known = is_type_name(name) and any(
@@ -184,25 +185,25 @@ class Schema:
         ]
 
     def types(
-        self, asked: Sequence[tuple[Entity, Path]], *, principal: str = ""
+        self, keys: Sequence[tuple[Entity, Path]], *, principal: str = ""
     ) -> list[CedarType | None]:
-        """Return the type at each path under its action; ``None`` where there is no such path.
+        """Return the type at each path under its action; ``None`` if there is no such path.
 
-        One validation for all. A path that may be absent is asked under ``has``. Where
-        ``principal`` names an entity type, only callers of it are asked about.
+        All paths are validated in one call, each behind ``has`` tests for optional attributes. If
+        ``principal`` is an entity type, the types are those for callers of this type.
         """
         probes: list[str] = []
-        for action, path in asked:
+        for action, path in keys:
             head, value = guarded(path)
             scope = f"{scope_of(action, principal)} when {{ {head}"
-            # Under `has`, Cedar checks what follows only where the attribute can be there.
+            # Behind `has`, Cedar checks the rest only if the attribute can be present.
             probes.append(f'{scope}1 < "x" }};')
             uid = _uid(action)
             probes.extend(f"{scope}({probe.format(value, action=uid)}) }};" for _, probe in _PROBES)
         failed = {policy for policy, _ in self.errors("\n".join(probes))} if probes else set()
         found: list[CedarType | None] = []
         width = len(_PROBES) + 1
-        for index in range(len(asked)):
+        for index in range(len(keys)):
             fitting: CedarType | None = None
             if f"policy{index * width}" in failed:
                 fitting = RECORD
@@ -214,31 +215,31 @@ class Schema:
         return found
 
     def type_at(self, action: Entity, path: Path, *, principal: str = "") -> CedarType | None:
-        """Return the type at one path, remembered; for records that are read whole."""
+        """Return the type at one path, cached; for records that are read whole."""
         key = (action, path, principal)
         if key not in self._types:
             (found,) = self.types([(action, path)], principal=principal)
-            if len(self._types) >= 10_000:  # names come from the application: few, but bounded
+            if len(self._types) >= 10_000:  # few, as applications name them; bounded anyway
                 return found
             self._types[key] = found
         return self._types[key]
 
     def demands(self, action: Entity, path: Path) -> bool:
-        """Tell whether each call of the action has the value at a path: none of it is optional."""
+        """Tell whether the value at a path is required: no attribute of the path is optional."""
         _, value = guarded(path)
         return not self.errors(f"{scope_of(action)} when {{ {value} == {value} }};")
 
     def accepts(
         self, action: Entity, path: Path, type_name: str, *, in_set: bool, principal: str = ""
     ) -> bool:
-        """Tell whether an entity of a type may stand at ``path``, or in the set there."""
+        """Tell whether an entity of a type may be the value at ``path``, or in its set."""
         if not is_type_name(type_name):
             return False
         head, value = guarded(path)
         like = f'{type_name}::"any"'
         probe = f"{value}.contains({like})" if in_set else f"[{value}, {like}].isEmpty()"
         errors = self.errors(f"{scope_of(action, principal)} when {{ {head}{probe} }};")
-        return all("enumerated" in error for _, error in errors)  # the type fits, not the id
+        return all("enumerated" in error for _, error in errors)  # the type fits, but not the id
 
 
 def _uid(entity: Entity) -> str:
@@ -246,13 +247,13 @@ def _uid(entity: Entity) -> str:
 
 
 def scope_of(action: Entity, principal: str = "") -> str:
-    """Return the scope of a permit for one action, and callers of one type or of any."""
+    """Return the scope of a permit for one action and for callers of one type, or of any."""
     who = f"principal is {principal}" if principal else "principal"
     return f"permit({who}, action == {_uid(action)}, resource)"
 
 
 def guarded(path: Path) -> tuple[str, str]:
-    """Return the ``has`` guards of a path, and the path itself, as Cedar text."""
+    """Return the ``has`` tests of a path and the path itself, as Cedar text."""
     value = path.root
     guards = []
     for attr in path.attrs:
@@ -262,13 +263,13 @@ def guarded(path: Path) -> tuple[str, str]:
 
 
 def _actions(handle: cedarpy.Schema) -> dict[Entity, frozenset[Entity]]:
-    """Read the declared actions out of the entities that a schema alone brings along."""
+    """Return the declared actions and their groups: a schema alone gives these entities."""
     parents: dict[Entity, set[Entity]] = {}
     for entry in json.loads(str(cedarpy.Entities.from_json_str("[]", handle))):
         action = Entity(entry["uid"]["type"], entry["uid"]["id"])
         parents[action] = {Entity(up["type"], up["id"]) for up in entry["parents"]}
     closed: dict[Entity, frozenset[Entity]] = {}
-    for action in sorted(parents):  # Cedar's order is another one in each process
+    for action in sorted(parents):  # Cedar's order differs between processes
         reached: set[Entity] = set()
         frontier = [action]
         while frontier:
@@ -281,7 +282,7 @@ def _actions(handle: cedarpy.Schema) -> dict[Entity, frozenset[Entity]]:
 
 
 def read_schema(file: str, raw: bytes) -> Schema:
-    """Return the schema, standard facts first; raise `ConfigurationError` with the place."""
+    """Return the schema with the standard facts; raise `ConfigurationError` with the place."""
     source = Source(file, decode(file, raw))
     tokens = list(source.tokens())
     depth = 0
@@ -295,7 +296,7 @@ def read_schema(file: str, raw: bytes) -> Schema:
         return Schema(cedarpy.Schema.from_str(standard_facts() + source.text))
     place = Place(file)
     if tokens:
-        chunk = Chunk(source, tokens[0].start, tokens[-1].end)
+        chunk = PolicyChunk(source, tokens[0].start, tokens[-1].end)
         named = re.findall(r"`([^`]+)`|: (\w+)$", complaint)
         place = chunk.culprit(_complaint)
         if "parsing" not in complaint:
@@ -316,9 +317,9 @@ def _complaint(text: str) -> str | None:
 def read_uid(text: str) -> Entity:
     """Return the uid that a text such as ``Model::"tumour"`` names, as Cedar reads it.
 
-    Only for configuration, questions and command lines: at a call uids are values, never
-    text. Cedar parses each text once, as long as it is asked again.
-    Raises `ConfigurationError` where the text is no uid.
+    For configuration, questions and command lines only: in a call, uids are values, never text.
+    The results are cached.
+    Raises `ConfigurationError` if the text is not a uid.
     """
     if len(text) <= 4096 and _encodable(text):
         try:

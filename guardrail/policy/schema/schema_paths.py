@@ -1,8 +1,7 @@
-"""Lists what the schema declares below a root, name by name, for generated requests.
+"""Lists the attributes, record fields and enum ids that a schema declares, for generated requests.
 
-That is the attributes of a caller's type, the fields of a record that is read whole, and the ids of
-enums. Names come from the text of the schema, more than there are and never fewer, and the
-validator says where each of them is valid. No call runs this.
+The candidates are all names in the text of the schema; the validator determines where each of them
+is valid. No call runs this.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from guardrail.policy.schema.sites import declared_types
 from guardrail.policy.source.lexer import Source
 from guardrail.values import Entity, Path
 
-#: Policies in one call: what it takes grows with the square of those that do not fit.
+#: Policies in one validation: its time grows with the square of the number that does not fit.
 _AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One name below a root: its path, its type, and whether it is there wherever its parent is."""
+    """One name below a root: its path, its type, and whether its parent requires it."""
 
     path: Path
     kind: CedarType
@@ -31,17 +30,17 @@ class Attribute:
 def attributes_of(
     schema: Schema, action: Entity, root: Path, *, principal: str = ""
 ) -> tuple[Attribute, ...]:
-    """Return what stands directly below a root, by name.
+    """Return the attributes directly below a root, by name.
 
     Arguments:
-        schema: who is asked.
-        action: under which the root is looked at.
+        schema: the schema.
+        action: the action of the request.
         root: ``Path("principal")``, or the path of a record.
-        principal: the caller's entity type, where the root is one.
+        principal: the entity type of the caller, if the root is the principal.
     """
     paths = [Path(root.root, (*root.attrs, name)) for name in _names(schema)]
     scope = scope_of(action, principal)
-    # What is behind `has` is looked at only where the name can be there; then this fits nothing.
+    # The validator reads past `has` only if the attribute can exist; then it reports `1 < "x"`.
     wrong = _wrong(schema, [f'{scope} when {{ {guarded(path)[0]}1 < "x" }};' for path in paths])
     there = [path for path, is_wrong in zip(paths, wrong, strict=True) if is_wrong]
     types = schema.types([(action, path) for path in there], principal=principal)
@@ -54,11 +53,11 @@ def attributes_of(
 
 
 def are_required(
-    schema: Schema, asked: Sequence[tuple[Entity, Path]], *, principal: str = ""
+    schema: Schema, keys: Sequence[tuple[Entity, Path]], *, principal: str = ""
 ) -> list[bool]:
-    """Return of each path whether its value is there wherever that is of which it is a part."""
+    """Return for each path whether its value is required wherever its parent is present."""
     probes = []
-    for action, path in asked:
+    for action, path in keys:
         head, _ = guarded(Path(path.root, path.attrs[:-1]))
         _, value = guarded(path)
         probes.append(f"{scope_of(action, principal)} when {{ {head}{value} == {value} }};")
@@ -66,7 +65,7 @@ def are_required(
 
 
 def members_of(schema: Schema) -> tuple[Entity, ...]:
-    """Return the ids that enums list, in the order in which Cedar writes them."""
+    """Return the entities that enums list, in Cedar's order."""
     source = _source(schema)
     names = set(declared_types(source))
     tokens = list(source.tokens())
@@ -89,7 +88,7 @@ def members_of(schema: Schema) -> tuple[Entity, ...]:
 
 
 def types_of(schema: Schema) -> tuple[str, ...]:
-    """Return the names of the entity types that the schema declares, and no others."""
+    """Return the names of the entity types that the schema declares."""
     return tuple(name for name in declared_types(_source(schema)) if schema.declares(name))
 
 
@@ -98,7 +97,7 @@ def _source(schema: Schema) -> Source:
 
 
 def _names(schema: Schema) -> list[str]:
-    """Return every name that stands before a colon, a mark that it is optional left out."""
+    """Return every name before a colon, without the ``?`` of an optional attribute."""
     return list(dict.fromkeys(_before_colons(_source(schema))))
 
 
@@ -112,7 +111,7 @@ def _before_colons(source: Source) -> Iterator[str]:
 
 
 def _wrong(schema: Schema, probes: Sequence[str]) -> list[bool]:
-    """Return of each text, one policy, whether the validator complains of it."""
+    """Return for each text, a single policy, whether the validator reports an error."""
     found: list[bool] = []
     for start in range(0, len(probes), _AT_ONCE):
         some = probes[start : start + _AT_ONCE]

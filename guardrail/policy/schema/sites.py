@@ -1,4 +1,4 @@
-"""Finds the position of a syntax tree node in a bundle's text, for findings.
+"""Finds the position of a syntax tree node in a bundle's text, for findings of ``check``.
 
 cedarpy reports no positions. If the token of a node is not found, the position is the start of its
 clause, its policy or its file.
@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from cedarpy import pst
 
 from guardrail.errors import Place
-from guardrail.policy.source.lexer import CLOSING, OPENING, Chunk, Source, Token
+from guardrail.policy.source.lexer import CLOSING, OPENING, PolicyChunk, Source, SourceToken
 from guardrail.policy.source.parser import Policy
 from guardrail.values import Entity
 
 
-def clause_of(chunk: Chunk, index: int) -> list[Token]:
-    """Return the tokens of one ``when`` or ``unless``, that word first; none if it is not there."""
+def clause_of(chunk: PolicyChunk, index: int) -> list[SourceToken]:
+    """Return the tokens of one ``when`` or ``unless`` clause, with its keyword; none if missing."""
     depth = 0
-    clauses: list[list[Token]] = []
+    clauses: list[list[SourceToken]] = []
     for token in chunk.tokens:
         depth += (token.text in OPENING) - (token.text in CLOSING)
         if depth == 0 and token.text in ("when", "unless"):
@@ -30,7 +30,7 @@ def clause_of(chunk: Chunk, index: int) -> list[Token]:
 
 
 def literal_place(policy: Policy, entity: Entity) -> Place:
-    """Return where the text of a policy names an entity, or where that text begins."""
+    """Return the place where a policy names an entity, or the start of the policy."""
     before = ""
     for token in policy.chunk.tokens:
         if before == "::" and token.text == f'"{entity.id}"':
@@ -40,7 +40,7 @@ def literal_place(policy: Policy, entity: Entity) -> Place:
 
 
 def action_places(source: Source) -> dict[Entity, Place]:
-    """Return where the actions of a schema are declared."""
+    """Return the places where the actions of a schema are declared."""
     found: dict[Entity, Place] = {}
     spaces: list[str] = []
     tokens = list(source.tokens())
@@ -61,9 +61,9 @@ def action_places(source: Source) -> dict[Entity, Place]:
 
 
 def declared_types(source: Source) -> list[str]:
-    """Return what a schema, as Cedar itself writes it, may declare as entity types.
+    """Return the possible names of entity types in a schema that Cedar has formatted.
 
-    More than it does, never less: whoever asks tries each on the validator.
+    Some of them may not be entity types, but none is missing. The caller validates each.
     """
     names: list[str] = []
     space = ""
@@ -78,7 +78,7 @@ def declared_types(source: Source) -> list[str]:
     return [name for name in dict.fromkeys(names) if name[:1].isalpha() or name[:1] == "_"]
 
 
-def _until(tokens: list[Token], start: int, *ends: str) -> Iterator[Token]:
+def _until(tokens: list[SourceToken], start: int, *ends: str) -> Iterator[SourceToken]:
     for token in tokens[start:]:
         if token.text in ends:
             return
@@ -86,7 +86,7 @@ def _until(tokens: list[Token], start: int, *ends: str) -> Iterator[Token]:
 
 
 def parts_of(expr: pst.Expr) -> tuple[pst.Expr, ...]:
-    """Return the expressions right below one, in the order of the text."""
+    """Return the direct subexpressions of an expression, in the order of the text."""
     if isinstance(expr, pst.BinaryOp):
         return expr.left, expr.right
     if isinstance(expr, pst.UnaryOp):
@@ -105,7 +105,7 @@ def parts_of(expr: pst.Expr) -> tuple[pst.Expr, ...]:
 
 
 def everything_in(expr: pst.Expr) -> Iterator[pst.Expr]:
-    """Yield an expression and all below it."""
+    """Yield an expression and all its subexpressions."""
     stack = [expr]
     while stack:
         node = stack.pop()

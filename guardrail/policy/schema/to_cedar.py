@@ -1,8 +1,8 @@
-"""Converts facts from Python to Cedar's JSON, each by the type that the schema declares.
+"""Converts facts from Python to Cedar's JSON, each to the type that the schema declares.
 
-Cedar has no floats, 64-bit integers, and decimals of four places. Values that Cedar would answer
-with "no decision" or misread are rejected: NaN, null, lone surrogates, and dicts that look like
-entities or extension values.
+It runs in each call, before the evaluation. Cedar has no floats; it has 64-bit integers, and
+decimals with four places. Values that Cedar would misread, or for which it makes no decision, are
+rejected: NaN, null, lone surrogates, and dicts that look like entities or extension values.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _LONG: Final = range(-(2**63), 2**63)
 _DECIMAL: Final = Context(prec=40, rounding=ROUND_HALF_EVEN)
 _PLACES: Final = Decimal("0.0001")
 RESERVED: Final = frozenset({"__entity", "__extn"})
-# By identity: the metaclass of a type may call it equal to any other.
+# By identity: a metaclass may claim that its type equals any other.
 _PLAIN_VALUES: Final = frozenset(map(id, (str, int, bool, float)))
 
 
-#: Says the type that the schema gives a path such as ``context.app.note``.
+#: Returns the type that the schema gives to a path such as ``context.app.note``.
 TypeAt: TypeAlias = "Callable[[str], CedarType | None]"
 
 
 def as_json(data: Any) -> str:
-    """Return converted values as JSON, at a sixth of what the standard library's encoder costs."""
+    """Return converted values as JSON, in a sixth of the standard library's time."""
     return to_json(data).decode()
 
 
 class BadFact(Exception):
-    """A fact that Cedar cannot be given: its path and what was expected; never the value."""
+    """A fact that can't be passed to Cedar: its path and what was expected; never the value."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(f"{path}: {message}")
@@ -57,12 +57,12 @@ def _wrong(path: str, expected: str, value: object) -> BadFact:
 
 
 def scan(value: FactValue, path: str) -> None:
-    """Refuse caller data that nests too deep, holds too much, or poses as Cedar's own forms.
+    """Reject caller data that nests too deep, is too large, or has Cedar's reserved keys.
 
-    Iterative: the depth of what a caller sends never becomes the depth of our stack.
+    It is iterative, so that a caller's data can't exhaust the stack.
     """
     if type(value) is dict and len(value) < LIMIT_NODES and _is_flat(value):
-        return  # the usual case, at a third of the cost
+        return  # the usual case, three times as fast
     stack = [(value, path, 0)]
     nodes = 0
     while stack:
@@ -82,7 +82,7 @@ def scan(value: FactValue, path: str) -> None:
 
 
 def _is_flat(data: dict[Any, Any]) -> bool:
-    """Tell whether a dict holds plain values alone, under names that are not Cedar's own."""
+    """Tell whether a dict has only plain values, under names that are not reserved."""
     for name, value in data.items():
         if type(name) is not str or name in RESERVED or id(type(value)) not in _PLAIN_VALUES:
             return False
@@ -96,9 +96,9 @@ def to_cedar(
 
     Arguments:
         value: the fact.
-        expected: the type that the schema gives it; ``Any`` lets the value decide.
-        path: where it stands, for the error.
-        type_at: says the types of a record's attributes, by their path; needed for those.
+        expected: the type in the schema; with ``Any``, the value determines the type.
+        path: the path of the fact, for the error.
+        type_at: returns the type of a record's attribute by its path; needed for records only.
     """
     value = _plain(value)
     if expected == RECORD and type_at is not None:
@@ -111,7 +111,7 @@ def to_cedar(
 
 
 def _plain(value: FactValue) -> FactValue:
-    """Return a scalar of numpy's as Python has it, all else as it is."""
+    """Return a numpy scalar as a Python value; any other value unchanged."""
     if id(type(value)) in _PLAIN_VALUES:
         return value
     scalar = read_scalar(value)
@@ -119,9 +119,9 @@ def _plain(value: FactValue) -> FactValue:
 
 
 def is_as_it_is(value: Any, expected: CedarType) -> bool:
-    """Tell whether a value is its own JSON under a type: the usual case, without a conversion.
+    """Tell whether a value needs no conversion: the usual case.
 
-    Exact types only, and text in ASCII; whatever else there is, `to_cedar` has the say.
+    True only for exact types and for ASCII text; `to_cedar` handles all other values.
     """
     kind = type(value)
     if kind is bool:
@@ -134,7 +134,7 @@ def is_as_it_is(value: Any, expected: CedarType) -> bool:
 
 
 def entities_in(data: Any, path: str) -> Iterator[tuple[str, Entity]]:
-    """Yield every entity in converted facts, with its path."""
+    """Yield each entity in converted facts, with its path."""
     if isinstance(data, dict):
         if "__entity" in data:
             yield path, Entity(data["__entity"]["type"], data["__entity"]["id"])
@@ -147,7 +147,7 @@ def entities_in(data: Any, path: str) -> Iterator[tuple[str, Entity]]:
 
 
 def _record(value: FactValue, path: str, type_at: TypeAt) -> dict[str, Any]:
-    """Convert a record that is read whole: by the types of its attributes, and no others."""
+    """Convert a record that is read whole; every attribute must be in the schema."""
     if not isinstance(value, Mapping):
         raise _wrong(path, "a record", value)
     record = {}
@@ -162,7 +162,7 @@ def _record(value: FactValue, path: str, type_at: TypeAt) -> dict[str, Any]:
 
 
 def _long(value: FactValue, path: str) -> int:
-    is_time = type(value).__module__ == "numpy"  # its durations pass for integers
+    is_time = type(value).__module__ == "numpy"  # numpy's durations count as integers
     if is_time or isinstance(value, bool) or not isinstance(value, Integral):
         raise _wrong(path, "an int", value)
     number = int(value)
@@ -183,8 +183,8 @@ def _string(value: FactValue, path: str) -> str:
     else:
         valid = True
     if not valid:
-        raise BadFact(path, "expected text of whole characters, got a lone surrogate")
-    return value if type(value) is str else str.__str__(value)  # not a subclass's own `__str__`
+        raise BadFact(path, "expected Unicode text, got a lone surrogate")
+    return value if type(value) is str else str.__str__(value)  # not the `__str__` of a subclass
 
 
 def _bool(value: FactValue, path: str) -> bool:
@@ -269,7 +269,7 @@ def _entity(value: FactValue, path: str) -> Any:
 
 
 def _natural(value: FactValue, path: str, depth: int = 0) -> Any:
-    """Let the value decide: what it looks like in Python is what Cedar gets."""
+    """Convert a value to the Cedar type that corresponds to its Python type."""
     value = _plain(value)
     if depth > LIMIT_DEPTH:
         raise BadFact(path, f"expected at most {LIMIT_DEPTH} levels")
@@ -279,7 +279,7 @@ def _natural(value: FactValue, path: str, depth: int = 0) -> Any:
             name = _string(key, path)
             if name in RESERVED:
                 raise BadFact(path, "`__entity` and `__extn` are Cedar's own; use Entity(...)")
-            # a key that the schema does not name may be data, and data stays out of messages
+            # a key that is not in the schema may be data, which must not appear in messages
             is_named = depth == 0 and name.isascii() and name.isidentifier() and len(name) <= 64
             where = f"{path}.{name}" if is_named and path == "principal" else f"{path}[...]"
             record[name] = _natural(item, where, depth + 1)
@@ -289,7 +289,7 @@ def _natural(value: FactValue, path: str, depth: int = 0) -> Any:
     for kinds, convert in _NATURAL:
         if isinstance(value, kinds):
             return convert(value, path)
-    raise _wrong(path, "a value that Cedar has", value)
+    raise _wrong(path, "a value of a type that Cedar has", value)
 
 
 _NATURAL: Final[tuple[tuple[Any, Callable[[FactValue, str], Any]], ...]] = (

@@ -1,1 +1,1 @@
-"""The files of a bundle: the folder, the text of its policies, links and templates."""
+"""Reads the files of a bundle: the folder, the text of its policies, links and templates."""

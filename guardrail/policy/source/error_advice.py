@@ -1,7 +1,7 @@
-"""Advice on error messages of Cedar: the nearest name, the right operator, the missing character.
+"""Adds advice to Cedar's error messages: the nearest name, the right operator, a missing character.
 
-Cedar's own words stay as they are, without the names of its internals; a sentence of ours follows.
-Runs only where a bundle does not load.
+It runs only if a bundle does not load. Cedar's message is kept, without the names of its internals,
+and a sentence of advice follows.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from typing import Final
 
 from guardrail._nearest import did_you_mean
 from guardrail.policy.schema.schema import Schema
-from guardrail.policy.source.lexer import Token
+from guardrail.policy.source.lexer import SourceToken
 from guardrail.values import Entity, Path
 
-#: Words of other languages, each with Cedar's.
+#: Operators of other languages, each with that of Cedar.
 _WORDS: Final = {"and": "&&", "or": "||", "not": "!", "&": "&&", "|": "||"}
 _VALUES: Final = {"True": "true", "False": "false"}
 _INTERNAL: Final = re.compile(r"__cedar::internal::AnyEntity")
-#: What the validator says of a scope that fits nothing.
+#: The validator's message for a scope that fits no action.
 NO_ACTION: Final = "unable to find an applicable action given the policy scope constraints"
 
 
-def on_syntax(tokens: Sequence[Token], at: int, complaint: str) -> str:
-    """Return what to do about a text that is not Cedar; empty without advice.
+def on_syntax(tokens: Sequence[SourceToken], at: int, complaint: str) -> str:
+    """Return advice on a syntax error; empty if there is none.
 
     Arguments:
-        tokens: of the policy.
-        at: the offset that Cedar complains of.
-        complaint: what it says.
+        tokens: the tokens of the policy.
+        at: the offset of the error.
+        complaint: Cedar's error message.
     """
     index = next((n for n, token in enumerate(tokens) if token.start >= at), len(tokens))
     here = tokens[index].text if index < len(tokens) else ""
@@ -40,55 +40,56 @@ def on_syntax(tokens: Sequence[Token], at: int, complaint: str) -> str:
         if word in _WORDS:
             return f"Write `{_WORDS[word]}`."
     if "'" in here or (tokens and "invalid token" in complaint and _has_quote(tokens)):
-        return "Put texts in double quotes."
+        return "Put strings in double quotes."
     if here.isdigit() and before[-1:] == ["."] and before[0].isdigit():
         number = f"{before[0]}.{here}"
         return (
-            f'A number with a point is a decimal: `decimal("{number}")`, compared with '
-            f'`.greaterThan(decimal("{number}"))` and its like.'
+            f'Write a number with a point as `decimal("{number}")`, and compare it with methods '
+            f'such as `.greaterThan(decimal("{number}"))`.'
         )
     if here in ("@", "permit", "forbid") and index:
-        return "Each policy ends with `;`. Put one after the policy before this one."
+        return "Each policy ends with `;`. Add it after the policy before this one."
     if "unexpected end" in complaint:
-        return "Each policy ends with `;`. Close each bracket, too."
-    found = re.search(r"invalid variable: (\w+)|`(\w+)` has no fields", complaint)
-    if found is not None:
-        name = found[1] or found[2]
+        return "Close each bracket. A policy ends with `;`."
+    match = re.search(r"invalid variable: (\w+)|`(\w+)` has no fields", complaint)
+    if match is not None:
+        name = match[1] or match[2]
         if name in _VALUES:
             return f"Write `{_VALUES[name]}`."
         if name.casefold() in ("null", "none", "nil"):
-            return "Cedar has no null. Test with `has` whether an attribute is there."
+            return "Cedar has no null. Test with `has` whether an attribute is present."
         hint = did_you_mean(name, ("principal", "action", "resource", "context"))
         return (
-            hint or "The variables are principal, action, resource, context; put texts in quotes."
+            hint
+            or "The variables are principal, action, resource and context. Put strings in quotes."
         )
     if "invalid policy effect" in complaint:
-        return "A policy is `permit` or `forbid`."
+        return "Begin a policy with `permit` or `forbid`."
     if before[-1:] in (["when"], ["unless"]):
         return f"Put the condition in braces: `{before[-1]} {{ ... }}`."
     return ""
 
 
-def _has_quote(tokens: Sequence[Token]) -> bool:
+def _has_quote(tokens: Sequence[SourceToken]) -> bool:
     return any("'" in token.text for token in tokens)
 
 
-def on_types(said: str, schema: Schema, actions: Iterable[Entity]) -> tuple[str, str]:
-    """Return what the validator says, without internals, and what to do; empty without advice.
+def on_types(complaint: str, schema: Schema, actions: Iterable[Entity]) -> tuple[str, str]:
+    """Return a message of the validator without internal names, and advice; empty if there is none.
 
     Arguments:
-        said: its words.
-        schema: of the bundle.
-        actions: those to which the policy applies, or all.
+        complaint: the validator's message.
+        schema: the schema of the bundle.
+        actions: the actions to which the policy applies, or all.
     """
-    plain = _INTERNAL.sub("an entity", said)
+    plain = _INTERNAL.sub("an entity", complaint)
     for pattern, advise in _ADVICE:
-        found = pattern.search(said)
-        if found is not None:
-            return plain, advise(found, schema, tuple(actions))
-    if NO_ACTION in said:
-        return "no action of the schema applies to what the scope names", (
-            "Correct the types that it names, or the action."
+        match = pattern.search(complaint)
+        if match is not None:
+            return plain, advise(match, schema, tuple(actions))
+    if NO_ACTION in complaint:
+        return "no action of the schema applies to the types in the scope", (
+            "Correct the types, or the action."
         )
     return plain, ""
 
@@ -96,78 +97,78 @@ def on_types(said: str, schema: Schema, actions: Iterable[Entity]) -> tuple[str,
 _Advise = Callable[["re.Match[str]", Schema, tuple[Entity, ...]], str]
 
 
-def _no_attribute(found: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:
+def _no_attribute(match: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:
     from guardrail.policy.schema.schema_paths import attributes_of
 
-    *above, name = found["path"].split(".")
-    kind = found["type"]
+    *above, name = match["path"].split(".")
+    kind = match["type"]
     known: dict[str, None] = {}
     for action in actions:
         if kind is None:
-            asked = [(Path("context", tuple(above)), "")]
+            roots = [(Path("context", tuple(above)), "")]
         else:
-            asked = [(Path("principal", tuple(above)), kind), (Path("resource", tuple(above)), "")]
-        for root, principal in asked:
-            if principal and not _calls(schema, principal, action):
+            roots = [(Path("principal", tuple(above)), kind), (Path("resource", tuple(above)), "")]
+        for root, principal in roots:
+            if principal and not _can_call(schema, principal, action):
                 continue
-            if root.root == "resource" and kind is not None and _calls(schema, kind, action):
+            if root.root == "resource" and kind is not None and _can_call(schema, kind, action):
                 continue
-            found_there = attributes_of(schema, action, root, principal=principal)
-            known |= dict.fromkeys(each.path.attrs[-1] for each in found_there)
+            attributes = attributes_of(schema, action, root, principal=principal)
+            known |= dict.fromkeys(each.path.attrs[-1] for each in attributes)
     return did_you_mean(name, known, "Correct the name, or declare it in the schema.")
 
 
-def _calls(schema: Schema, kind: str, action: Entity) -> bool:
-    """Tell whether callers of a type can call an action."""
+def _can_call(schema: Schema, kind: str, action: Entity) -> bool:
+    """Tell whether an action applies to callers of a type."""
     from guardrail.policy.schema.schema_paths import types_of
 
     return any(schema.fits(kind, action, name) for name in types_of(schema))
 
 
-def _no_type(found: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
+def _no_type(match: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
     from guardrail.policy.schema.schema_paths import types_of
 
-    return did_you_mean(found[1], types_of(schema), "Correct the name, or declare it.")
+    return did_you_mean(match[1], types_of(schema), "Correct the name, or declare it.")
 
 
-def _no_action(found: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
+def _no_action(match: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
     known = [each.id for each in schema.actions]
-    there_are = f"There are: {', '.join(sorted(set(known))) or 'none'}."
-    return did_you_mean(found[1], known, there_are)
+    there_are = f"The actions are: {', '.join(sorted(set(known))) or 'none'}."
+    return did_you_mean(match[1], known, there_are)
 
 
-def _no_member(found: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
+def _no_member(match: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
     from guardrail.policy.schema.schema_paths import members_of
 
-    known = [each.id for each in members_of(schema) if each.type == found[1]]
-    return did_you_mean(found[2], known, f"There are: {', '.join(known)}.")
+    known = [each.id for each in members_of(schema) if each.type == match[1]]
+    return did_you_mean(match[2], known, f"Its ids are: {', '.join(known)}.")
 
 
-def _optional(found: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
-    *above, name = found["path"].split(".")
-    kind = found["type"]
+def _optional(match: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
+    *above, name = match["path"].split(".")
+    kind = match["type"]
     if kind is None:
         base = ".".join(("context", *above))
     else:
         base = ".".join(above) if above else f"the {kind}"
         if not above:
-            return f"It may be absent. Test first, as in `principal has {name} && ...`."
-    return f"It may be absent. Test first: `{base} has {name} && ...`."
+            return f"It may be absent. Test it first: `principal has {name} && ...`."
+    return f"It may be absent. Test it first: `{base} has {name} && ...`."
 
 
-def _decimal(found: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
+def _decimal(match: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
     return (
-        'Decimals are compared with decimals, by `.lessThan(decimal("3.5"))`, '
-        '`.greaterThan(decimal("3.5"))` and `...OrEqual`.'
+        'Compare a decimal with a decimal, by `.lessThan(decimal("3.5"))`, '
+        '`.greaterThan(decimal("3.5"))` or their `...OrEqual` forms.'
     )
 
 
-def _membership(found: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
-    return "`in` is for entities. For a set of values, use `.contains(...)`."
+def _membership(match: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
+    return "`in` takes entities. For a set of values, use `.contains(...)`."
 
 
-def _number(found: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
-    return "Write numbers without quotes, and texts with quotes."
+def _number(match: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
+    return "Write numbers without quotes, and strings with quotes."
 
 
 _ADVICE: Final[tuple[tuple[re.Pattern[str], _Advise], ...]] = (

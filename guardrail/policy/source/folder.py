@@ -1,8 +1,8 @@
-"""The bundle's folder: which files it has, their bytes, and the digest that names them.
+"""Reads the files of a bundle's folder, and computes the digest that identifies the bundle.
 
-A watch and a load share this walk over the folder. Every visible file must have a known place and
-name, because a policy that is silently ignored would be a security hole. A hidden file that looks
-like a policy is an error as well. First step of a load.
+It is the first step of a load; a watch uses the same walk over the folder. Every visible file must
+have a known location and name, because a policy that is silently ignored would be a security hole.
+A hidden file that looks like a policy is an error too.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from typing import Any, Final
 from guardrail._documents import limit_of, read_toml, too_large
 from guardrail.errors import ConfigurationError, Fault, Place
 
-#: More files or bytes than this are no bundle.
+#: The most files and bytes of a bundle.
 LIMIT_FILES: Final = 10_000
 LIMIT_TOTAL_BYTES: Final = 512 * 1024 * 1024
 
 
 _SETTINGS: Final = "guardrail.toml"
 _TEST: Final = "_test.yaml"
-#: Files of the top, beside policies; further schemas are for the load to refuse.
+#: Files at the top of a bundle beside policies. The load rejects a second schema.
 _TOP: Final = frozenset((_SETTINGS, "entities.json", "links.yaml"))
 _POLICIES: Final = (".cedar", ".cedarschema")
 _SPECS: Final = (".yaml", ".json")
-#: What people read, wherever it stands, unless it ends as a file that a bundle reads does.
+#: Files for people, allowed in any folder unless their extension is one of `_FOR_PROGRAMS`.
 _FOR_PEOPLE: Final = ("readme", "license")
 _FOR_PROGRAMS: Final = (".yaml", ".yml", ".json", ".toml")
-#: What Python leaves in a folder of tests.
+#: Files that Python writes into a folder of tests.
 _COMPILED: Final = (".pyc", ".pyo")
-#: Ends of the hidden files that editors keep while one is being edited: swap and undo files.
+#: Extensions of the hidden files that editors keep during editing: swap and undo files.
 _EDITED: Final = re.compile(r"\.(?:sw[a-z]|un~|kate-swp)\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The files of a bundle by their path within it, and the digest over them.
+    """The files of a bundle by their path in the folder, and the digest over them.
 
     ``revision`` is the sha256 over the sorted files (path and bytes, each with its length
-    before it); ``tests/`` is left out, so that a new test is no new policy.
+    before it). It leaves out ``tests/``, so a new test does not change it.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class Folder:
     revision: str
 
     def named(self, suffix: str, *, below: str = "") -> Iterator[tuple[str, bytes]]:
-        """Yield (path, bytes) of the files that end with ``suffix`` right below a folder."""
+        """Yield (path, bytes) of the files directly in a folder that end with ``suffix``."""
         for name, raw in self.files.items():
             pure = PurePosixPath(name)
             if pure.suffix == suffix and str(pure.parent) == (below or "."):
@@ -61,7 +61,7 @@ class Folder:
 
 
 def read_folder(path: Path) -> Folder:
-    """Return the folder's files; raise `ConfigurationError` where it is no bundle."""
+    """Return the files of a folder; raise `ConfigurationError` if it is not a bundle."""
     if not path.is_dir():
         raise ConfigurationError.at(
             Place(str(path)), "GR001", "There is no such folder. Give the folder of a bundle."
@@ -80,14 +80,14 @@ def read_folder(path: Path) -> Folder:
         if problem:
             faults.append(Fault("GR001", Place(name), problem))
             continue
-        if name.startswith("tests/"):  # read when they run
+        if name.startswith("tests/"):  # read when the tests run
             continue
         limit = limit_of(name)
         try:
-            with file.open("rb") as stream:  # what it says of its size may change: read no more
+            with file.open("rb") as stream:  # the size can change after the check
                 raw = stream.read(min(limit, room) + 1)
         except OSError as error:
-            message = f"The file can't be read: {error.strerror}. Let the service read it."
+            message = f"The file can't be read: {error.strerror}. Give the service read access."
             faults.append(Fault("GR001", Place(name), message))
             continue
         if len(raw) > room:
@@ -106,13 +106,13 @@ def read_folder(path: Path) -> Folder:
 
 
 def walk(path: Path) -> Iterator[Path]:
-    """Yield the files of a bundle in no order: the visible ones, and near-policies that hide.
+    """Yield the visible files of a bundle and hidden files that look like policies, unsorted.
 
-    Links to folders within the bundle are followed. What a hidden folder holds is none of it.
+    Links to folders within the bundle are followed. Hidden folders are skipped.
     Raises `ConfigurationError` for a link to a folder elsewhere, and for too many files.
     """
     root = path.resolve()
-    seen = 0
+    count = 0
     for parent, folders, names in os.walk(path, onerror=_unlisted(path), followlinks=True):
         top = Path(parent)
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -121,8 +121,8 @@ def walk(path: Path) -> Iterator[Path]:
             if problem:
                 place = Place((top / name).relative_to(path).as_posix())
                 raise ConfigurationError.at(place, "GR001", problem)
-        seen += len(names) + len(folders)
-        if seen > LIMIT_FILES:
+        count += len(names) + len(folders)
+        if count > LIMIT_FILES:
             raise _too_much(path)
         is_cache = top.name == "__pycache__"
         for name in names:
@@ -133,23 +133,23 @@ def walk(path: Path) -> Iterator[Path]:
 
 
 def _unlisted(path: Path) -> Callable[[OSError], None]:
-    """Return what refuses a folder that can't be listed: nobody knows what it holds."""
+    """Return the error handler of the walk: a folder that can't be listed is an error."""
 
     def refuse(error: OSError) -> None:
-        if isinstance(error, FileNotFoundError):  # gone since, with all that it held
+        if isinstance(error, FileNotFoundError):  # the folder was removed during the walk
             return
         place = Place(Path(error.filename).relative_to(path).as_posix())
-        message = f"The folder can't be listed: {error.strerror}. Let the service read it."
+        message = f"The folder can't be listed: {error.strerror}. Give the service read access."
         raise ConfigurationError.at(place, "GR001", message) from None
 
     return refuse
 
 
 def _hides_policy(file: Path) -> bool:
-    """Whether a hidden file would be taken for a policy by whoever looks for it.
+    """Whether a hidden file looks like a policy to a person.
 
-    Editors keep swap files beside what is edited (``.x.cedar.swp``), and emacs a link to nowhere
-    (``.#x.cedar``): these are gone when the file is saved, and a load need not wait for that.
+    Swap files of editors (``.x.cedar.swp``) and the lock links of emacs (``.#x.cedar``) do not
+    count: they exist only while a file is being edited.
     """
     name = file.name
     if _EDITED.search(name) or (name.startswith(".#") and not file.exists()):
@@ -158,29 +158,29 @@ def _hides_policy(file: Path) -> bool:
 
 
 def _unfollowed(top: Path, folder: Path, root: Path) -> str:
-    """Return why a folder is a link that is not followed; empty where it may be."""
+    """Return why a link to a folder is not followed; empty if it is followed."""
     if folder.is_symlink():
         target = folder.resolve()
         if not target.is_relative_to(root):
-            return "The folder is a link out of the bundle. Put the folder itself there."
+            return "The folder is a link out of the bundle. Replace the link with the folder."
         if top.resolve().is_relative_to(target):
-            return "The folder is a link to one that holds it. Remove it."
+            return "The folder is a link to a folder that contains it. Remove the link."
     return ""
 
 
 def _unreadable(file: Path, root: Path) -> str:
-    """Return why a file is none that a bundle may have; empty where it may."""
+    """Return why a file may not be in a bundle; empty if it may."""
     if not file.is_file():
-        return "This is no file, or a link to none. Put a file there, or remove it."
+        return "This is not a regular file, or it is a broken link. Replace or remove it."
     if not file.resolve().is_relative_to(root):
-        return "The file is a link out of the bundle. Put the file itself there."
+        return "The file is a link out of the bundle. Replace the link with the file."
     return ""
 
 
 def _named_by_settings(path: Path) -> frozenset[Path] | None:
     """Return the files that ``guardrail.toml`` names, under keys that end with ``_file``.
 
-    ``None`` where it is no TOML: then nobody knows which those are.
+    ``None`` if the file is not TOML: then the names are unknown.
     """
     try:
         with (path / _SETTINGS).open("rb") as stream:
@@ -203,17 +203,17 @@ def _named_by_settings(path: Path) -> frozenset[Path] | None:
 
 
 def _printable(name: str) -> str:
-    """Return a name with what is no Unicode written as escapes."""
+    """Return a name; bytes that are not Unicode become escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _too_much(path: Path) -> ConfigurationError:
-    message = "The folder holds too much. Is it a bundle?"
+    message = "The folder has too many files, or is too large. Give the folder of a bundle."
     return ConfigurationError.at(Place(str(path)), "GR001", message)
 
 
 def _unknown(name: str, *, knows_settings: bool) -> str:
-    """Return why nothing would read a file; empty where something does, or people do."""
+    """Return why a file is not read; empty if it is read, or is for people."""
     top, _, below = name.partition("/")
     base = PurePosixPath(name).name
     if not below and (name in _TOP or name.endswith(_POLICIES)) and not name.startswith("."):
@@ -227,13 +227,13 @@ def _unknown(name: str, *, knows_settings: bool) -> str:
         hidden = "is hidden and " if base.startswith(".") else ""
         return (
             f"The file {hidden}looks like a policy or the schema, and nothing reads it. Policies"
-            " are NAME.cedar at the top of the bundle, the schema is schema.cedarschema. Rename"
-            " or move the file, or remove it."
+            " are NAME.cedar at the top of the bundle, and the schema is schema.cedarschema. Rename"
+            " the file, move it, or remove it."
         )
     if base.lower().startswith(_FOR_PEOPLE) and not base.lower().endswith(_FOR_PROGRAMS):
         return ""
     if top == "tests" and below:
-        return "Only tests/NAME_test.yaml is read, so this would never run. Rename the file."
+        return "Only files named tests/NAME_test.yaml are read, so this file never runs. Rename it."
     if top in ("inputs", "outputs") and below:
         return (
             f"Only {top}/NAME.yaml and {top}/NAME.json are read. Rename the file, or move it"
@@ -247,18 +247,18 @@ def _unknown(name: str, *, knows_settings: bool) -> str:
     if near:
         return (
             f"The file looks like {near[0]}, which is read only at the top of the bundle. Rename"
-            " or move the file, or remove it."
+            " the file, move it, or remove it."
         )
-    if not knows_settings:  # it may be one that they name
+    if not knows_settings:  # the settings may name this file
         return ""
     return (
-        "Nothing reads this file. Move it out of the bundle, or name it in guardrail.toml. A text"
-        " for people may be called README or LICENSE."
+        "Nothing reads this file. Move it out of the bundle, name it in guardrail.toml, or, if it"
+        " is a text for people, call it README or LICENSE."
     )
 
 
 def _is_near_policy(name: str) -> bool:
-    """Whether a part of a name behind a dot is, or nearly is, the ending of a policy."""
+    """Whether an extension in a file name is, or nearly is, that of a policy."""
     parts = re.split(r"[.~#]", unicodedata.normalize("NFKC", name).casefold())[1:]
     endings = [ending[1:] for ending in _POLICIES]
     return any(difflib.get_close_matches(part.strip(), endings, n=1, cutoff=0.8) for part in parts)

@@ -1,9 +1,9 @@
 """Splits policy text into policies and tokens, each with its line and column.
 
-The lexer knows strings, comments, brackets and operators, and nothing else of Cedar's grammar.
-cedarpy reports no positions. The lexer must see what Cedar's own lexer sees, or brackets could hide
-from the bounds: a comment ends at a carriage return too, and no string goes on after a backslash at
-the end of a line. `guardrail.policy.source.nesting_limits` says what Cedar's parser may get.
+The lexer knows strings, comments, brackets and operators, and nothing else of Cedar's grammar. It
+is needed because cedarpy reports no positions. It must split a text as Cedar's own lexer does:
+otherwise a text could hide brackets from `guardrail.policy.source.nesting_limits`. So a carriage
+return ends a comment, and a backslash at the end of a line ends a string.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Final
 
 from guardrail.errors import Place
 
-#: Brackets may nest this deep, in any text. Cedar on a 1 MB stack dies at 83.
+#: The deepest nesting of brackets in any text. Cedar crashes at 83 on a stack of 1 MB.
 LIMIT_NESTING: Final = 40
-#: No policy is longer than this, in characters.
+#: The longest policy, in characters.
 LIMIT_CHARS: Final = 1024 * 1024
 _LIMIT_BRIEF: Final = 300
 
@@ -33,7 +33,7 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-#: What matters for finding where policies end; a string that is never closed ends no policy.
+#: The tokens that determine where a policy ends; a string that is not closed ends none.
 _BOUNDARY: Final = re.compile(r'"(?:\\[^\n]|[^"\\])*+"?|//[^\n\r]*+|[()\[\]{};]')
 _SPACE: Final = re.compile(r"(?:\s++|//[^\n\r]*+)*+")
 OPENING: Final = frozenset("([{")
@@ -41,13 +41,13 @@ CLOSING: Final = frozenset(")]}")
 
 
 def brief(text: str) -> str:
-    """Return a complaint of Cedar's, which can hold a name as long as a file, cut short."""
+    """Return an error message of Cedar's, shortened: it can contain a name of any length."""
     return text if len(text) <= _LIMIT_BRIEF else f"{text[:_LIMIT_BRIEF]}..."
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """One token: its text and where it begins, as an offset into the file."""
+class SourceToken:
+    """One token: its text and its start, as an offset into the file."""
 
     text: str
     start: int
@@ -59,7 +59,7 @@ class Token:
 
 
 class Source:
-    """One file of policies or of the schema, with the way from an offset to a place."""
+    """The text of one file of policies or of the schema; converts offsets to places."""
 
     __slots__ = ("_lines", "file", "text")
 
@@ -78,23 +78,23 @@ class Source:
         return Place(self.file, line, offset - lines[line - 1] + 1)
 
     def offset(self, place: Place) -> int:
-        """Return the offset of a line and column: what `place` was asked with."""
+        """Return the offset of a line and column: the inverse of `place`."""
         if not self._lines:
             self.place(0)
         return self._lines[place.line - 1] + place.column - 1
 
-    def tokens(self, start: int = 0, end: int | None = None) -> Iterator[Token]:
+    def tokens(self, start: int = 0, end: int | None = None) -> Iterator[SourceToken]:
         """Yield the tokens between two offsets, without white space and comments."""
         for found in _TOKEN.finditer(self.text, start, len(self.text) if end is None else end):
             if found.lastgroup != "space":
-                yield Token(found[0], found.start())
+                yield SourceToken(found[0], found.start())
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """The text of one policy, up to its semicolon: from one offset of a file to another.
+class PolicyChunk:
+    """The text of one policy up to its semicolon, as two offsets into a file.
 
-    Its tokens are read anew each time: only what is wrong asks for them.
+    Its tokens are not cached, because only error messages and findings need them.
     """
 
     source: Source
@@ -102,7 +102,7 @@ class Chunk:
     end: int
 
     @property
-    def tokens(self) -> list[Token]:
+    def tokens(self) -> list[SourceToken]:
         """The tokens, without white space and comments."""
         return list(self.source.tokens(self.start, self.end))
 
@@ -113,12 +113,12 @@ class Chunk:
 
     @property
     def place(self) -> Place:
-        """Where the policy begins."""
+        """The start of the policy."""
         return self.source.place(self.start)
 
     def annotation(self, name: str) -> Place:
-        """Return where ``@name`` stands, or where the policy begins."""
-        before = Token("", self.start)
+        """Return the place of ``@name``; the start of the policy if it is not there."""
+        before = SourceToken("", self.start)
         for token in self.source.tokens(self.start, self.end):
             if before.text == "@" and token.text == name:
                 return self.source.place(before.start)
@@ -144,11 +144,11 @@ class Chunk:
         return offsets
 
     def culprit(self, error_of: Callable[[str], str | None]) -> Place:
-        """Return the first token at which the text can no longer become a policy.
+        """Return the place of the first token after which no text makes a valid policy.
 
-        ``error_of`` parses a text and returns Cedar's complaint. The text of a prefix is
-        hopeless when the complaint is not "unexpected end"; found by bisection, as every
-        longer prefix is then hopeless too.
+        ``error_of`` parses a text and returns Cedar's error message. A prefix is invalid if the
+        message is not "unexpected end". Every longer prefix is then invalid too, so the token is
+        found by bisection.
         """
         tokens = self.tokens
 
@@ -168,11 +168,11 @@ class Chunk:
         return self.source.place(tokens[low - 1].start)
 
 
-def split(source: Source) -> Iterator[Chunk]:
-    """Yield the policies of a file; text after the last semicolon is one too.
+def split(source: Source) -> Iterator[PolicyChunk]:
+    """Yield the policies of a file; text after the last semicolon counts as a policy.
 
-    Where a policy nests too deep or is too long, it is the last: all that follows is part
-    of it, and nothing more is read.
+    A policy that nests too deep or is too long is the last one: it extends to the end of the file,
+    and nothing after it is read.
     """
     text = source.text
     depth = 0
@@ -181,23 +181,23 @@ def split(source: Source) -> Iterator[Chunk]:
         mark = found[0]
         if mark == ";":
             if depth == 0:
-                yield Chunk(source, start, found.end())
+                yield PolicyChunk(source, start, found.end())
                 start = _after_space(text, found.end())
         elif mark in OPENING:
             depth += 1
         elif mark in CLOSING:
             depth = max(depth - 1, 0)
         if depth > LIMIT_NESTING or found.end() - start > LIMIT_CHARS:
-            yield Chunk(source, start, len(text))
+            yield PolicyChunk(source, start, len(text))
             return
     if len(text) - start > LIMIT_CHARS:
-        yield Chunk(source, start, len(text))
+        yield PolicyChunk(source, start, len(text))
         return
     end = start
     for token in source.tokens(start):
         end = token.end
     if end > start:
-        yield Chunk(source, start, end)
+        yield PolicyChunk(source, start, end)
 
 
 def _after_space(text: str, offset: int) -> int:

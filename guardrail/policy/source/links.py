@@ -1,8 +1,8 @@
-"""Reads ``links.yaml``: which templates become policies, and the values of their slots.
+"""Reads ``links.yaml``, which makes policies from templates, for a load.
 
-A bundle can have thousands of links. So the plain form of the file (one link per line, or one key
-per line) is read here, and other forms by the YAML parser, which is slow. An unknown key is an
-error. `guardrail.policy.source.templates` applies the links.
+A bundle can have thousands of links, and the YAML parser is slow. So this module reads the plain
+form of the file (one link per line, or one key per line) itself, and leaves other forms to the YAML
+parser. An unknown key is an error. `guardrail.policy.source.templates` applies the links.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy.source.parser import ID_RULE, LIMIT_FAULTS, is_policy_id
 
 FILE: Final = "links.yaml"
-#: More links than this are refused.
+#: The most links in a bundle.
 LIMIT_LINKS: Final = 100_000
-#: A file that is not in the plain form is no larger than this: the YAML parser is slow.
+#: The largest file that is not in the plain form: the YAML parser is slow.
 LIMIT_FREE_BYTES: Final = 1024 * 1024
 
 _REQUIRED: Final = ("template", "id")
 _KEYS: Final = frozenset({*_REQUIRED, "principal", "resource"})
 
-# What these accept, YAML reads just so: tests/properties/test_links_are_yaml.py.
+# YAML reads everything that these accept in the same way:
+# tests/properties/test_link_reader_agrees_with_yaml.py.
 _ODD: Final = re.compile(
     "[^\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -37,18 +38,18 @@ _FIRST: Final = re.compile(rf"- ({_PAIR}){_REST}")
 _NEXT: Final = re.compile(rf"  ({_PAIR}){_REST}")
 _BLANK: Final = re.compile(r" *(?:#[^\n]*+)?")
 _PAIRS: Final = re.compile(rf"([a-z]+): +({_VALUE})")
-#: Words that YAML takes for something else than text, in one version or another.
+#: Words that some version of YAML does not read as text.
 _WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 
-#: An entry as it stands in the file, with its place.
+#: An entry of the file, with its place.
 _Entry: TypeAlias = tuple[Any, Place]
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One entry: the template's id, the id of the policy that it becomes, and the fillings.
+    """One entry: the template's id, the id of the new policy, and the values of the slots.
 
-    ``fills`` holds the text of a uid by the slot's name.
+    ``fills`` maps the name of a slot to the text of a uid.
     """
 
     template: str
@@ -58,7 +59,7 @@ class Link:
 
 
 def read_links(files: Mapping[str, bytes]) -> tuple[list[Link], list[Fault]]:
-    """Return the links of ``links.yaml`` (none where there is no such file), or its faults."""
+    """Return the links of ``links.yaml``, or its faults; no links if the file is missing."""
     if FILE not in files:
         return [], []
     try:
@@ -66,7 +67,7 @@ def read_links(files: Mapping[str, bytes]) -> tuple[list[Link], list[Fault]]:
     except ConfigurationError as error:
         return [], list(error.faults)
     if len(entries) > LIMIT_LINKS:
-        message = f"There are over {LIMIT_LINKS} links. Share by the data of entities instead."
+        message = f"There are over {LIMIT_LINKS} links. Use groups of entities instead."
         return [], [Fault("GR005", entries[LIMIT_LINKS][1], message)]
     links: list[Link] = []
     faults: list[Fault] = []
@@ -85,14 +86,16 @@ def _entry_fault(data: Any, place: Place) -> Fault | None:
         message = "Expected a link: {template: ..., id: ..., principal: ..., resource: ...}."
         return Fault("GR003", place, message)
     if not data.keys() <= _KEYS:
-        message = "A link has template, id, principal and resource. Correct or remove other keys."
+        message = (
+            "A link has only template, id, principal and resource. Correct or remove other keys."
+        )
         return Fault("GR003", place, message)
     for name in _REQUIRED:
         if name not in data:
             return Fault("GR003", place, f"`{name}` is required in a link. Add it.")
     for name, value in data.items():
         if not isinstance(value, str):
-            return Fault("GR003", place, f"`{name}` of a link is a text. Put it in quotes.")
+            return Fault("GR003", place, f"`{name}` of a link must be a text. Put it in quotes.")
     if not is_policy_id(data["id"]):
         return Fault("GR111", place, f"The id of a link {ID_RULE}")
     return None
@@ -109,8 +112,8 @@ def _read_entries(raw: bytes) -> list[_Entry]:
         return entries
     if len(raw) > LIMIT_FREE_BYTES:
         message = (
-            f"A file of over {LIMIT_FREE_BYTES} bytes is read only in the plain form: one link "
-            "per line, - {template: NAME, id: NAME, principal: '...', resource: '...'}."
+            f"A file of over {LIMIT_FREE_BYTES} bytes must have the plain form. Write one link per "
+            "line: - {template: NAME, id: NAME, principal: '...', resource: '...'}."
         )
         raise ConfigurationError.at(Place(FILE, line, 1), "GR005", message)
     document = read_yaml(FILE, raw)
@@ -122,7 +125,7 @@ def _read_entries(raw: bytes) -> list[_Entry]:
 
 
 class _NotPlainError(Exception):
-    """The file has another form than the plain one, first seen at ``line``."""
+    """The file is not in the plain form; ``line`` is the first line that is not."""
 
     def __init__(self, line: int) -> None:
         super().__init__(f"line {line}")
@@ -149,7 +152,7 @@ def _plain_entries(text: str) -> Iterator[_Entry]:
 
 
 def _put(entry: dict[str, str], text: str, line: int) -> dict[str, str]:
-    """Put pairs into an entry; a key that stands twice is the YAML parser's to refuse."""
+    """Put pairs into an entry. The YAML parser reports a duplicate key."""
     for key, value in _PAIRS.findall(text):
         if key in entry or value.lower() in _WORDS:
             raise _NotPlainError(line)

@@ -1,8 +1,9 @@
 """Parses policies into values: grants, prohibitions, conditions.
 
-Each policy becomes a `Policy` with its kind, its place and its parsed demands, templates included,
-which `guardrail.policy.source.templates` fills. What would silently do nothing is an error: a
-misspelt annotation, or an obligation on a permit. Second step of a load.
+It is the second step of a load. Each policy and each template becomes a `Policy` with its kind, its
+place and its parsed demands; `guardrail.policy.source.templates` fills the templates. Anything that
+would silently have no effect, such as a misspelt annotation or an obligation on a permit, is an
+error.
 """
 
 from __future__ import annotations
@@ -21,42 +22,43 @@ from guardrail._nearest import nearest
 from guardrail._ports import ObligationType
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy.source.error_advice import on_syntax
-from guardrail.policy.source.lexer import Chunk, Source, brief, split
+from guardrail.policy.source.lexer import PolicyChunk, Source, brief, split
 from guardrail.policy.source.nesting_limits import too_deep
 from guardrail.values import Clause, Entity
 
-#: More policies than this in a bundle are refused, and more faults than this are not told.
+#: The most policies in a bundle, and the most faults that are reported.
 LIMIT_POLICIES: Final = 100_000
 LIMIT_FAULTS: Final = 100
 
-#: What cedarpy says of a policy that its tree can't hold; of others it repeats Cedar.
+#: Part of cedarpy's error for a policy that nests too deep for its syntax tree.
 _NESTING: Final = "nesting exceeds"
 
 METADATA: Final = frozenset({"id", "reason", "doc", "owner", "since", "mode"})
-#: What an id must be, as the end of a sentence.
+#: The rule for ids, as the end of a sentence.
 ID_RULE: Final = "is 1 to 128 of A-Z a-z 0-9 _ . : / - and begins with none of . : / -"
 ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,127}")
 
 Kind = Literal["grant", "prohibition", "condition"]
 
-#: An effect as Cedar evaluates it, and the clauses of ``when`` and ``unless``.
+#: The effect with which Cedar evaluates a policy, and its ``when`` and ``unless`` clauses.
 Body: TypeAlias = tuple[Literal["permit", "forbid"], tuple[pst.When | pst.Unless, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One policy: its ``@id``, what kind it is, where it stands and what it demands.
+    """One policy: its ``@id``, its kind, its place and its demands.
 
-    ``key`` is the internal id (``p17``) by which a verdict names it. A link is a
-    policy too: ``template`` is then the id of its template, ``link`` its own place, and
-    ``chunk`` the template's text. ``is_shadow`` says that it only looks on: ``@mode("shadow")``.
+    ``key`` is the internal id (``p17``) by which a verdict names it. A link is a policy too: then
+    ``template`` is the id of its template, ``link`` its own place, and ``chunk`` the template's
+    text. ``is_shadow`` is true for a policy with ``@mode("shadow")``, which is evaluated but not
+    enforced.
     """
 
     id: str
     key: str
     kind: Kind
     node: pst.Template
-    chunk: Chunk
+    chunk: PolicyChunk
     reason: str
     demands: tuple[tuple[str, Any], ...] = ()
     template: str = ""
@@ -65,28 +67,29 @@ class Policy:
 
     @property
     def place(self) -> Place:
-        """Where the policy begins; of a link, where it is made."""
+        """The start of the policy; for a link, its place in ``links.yaml``."""
         return self.link or self.chunk.place
 
     @property
     def body(self) -> Body:
-        """What is left to evaluate where the scope holds, with conditions turned round.
+        """The effect and the clauses that Cedar evaluates after the scope has matched.
 
-        A condition stands as a permit: among the reasons of an allow it is what must be met.
-        The only place that turns an effect; `guardrail.policy.engine.verdict` reads the outcome
-        accordingly. Policies that differ in their scopes alone have equal bodies.
+        The effect of a condition becomes ``permit``, so that Cedar names it among the reasons if
+        it matches. Only this property changes an effect; `guardrail.policy.engine.verdict`
+        interprets the answer accordingly. Policies that differ only in their scopes have equal
+        bodies.
         """
         return ("forbid" if self.kind == "prohibition" else "permit", self.node.clauses)
 
     @property
     def text_id(self) -> str:
-        """The id under which the policy's text stands: a link's is its template's."""
+        """The id of the policy's text: the template's id for a link, else its own."""
         return self.template or self.id
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The obligations that annotations may name, and those that are not built yet."""
+    """The obligations that annotations may name, and the names that are reserved for later ones."""
 
     obligations: Mapping[str, ObligationType]
     not_built: Collection[str] = frozenset()
@@ -94,7 +97,7 @@ class Vocabulary:
 
 @dataclass(frozen=True, slots=True)
 class ParsedPolicies:
-    """The policies and the templates of all files, each in order, and every fault in them."""
+    """The policies and the templates of all files, in order, and all faults in them."""
 
     policies: tuple[Policy, ...]
     templates: tuple[Policy, ...]
@@ -102,7 +105,7 @@ class ParsedPolicies:
 
 
 def read_policies(files: Iterable[tuple[str, bytes]], vocabulary: Vocabulary) -> ParsedPolicies:
-    """Return what stands in all files, in order, and every fault found in it."""
+    """Return the policies and templates of all files, in order, and all faults in them."""
     reader = _PolicyReader(vocabulary)
     for file, raw in files:
         try:
@@ -116,7 +119,7 @@ def read_policies(files: Iterable[tuple[str, bytes]], vocabulary: Vocabulary) ->
 
 
 class _PolicyReader:
-    """Gathers the policies of one file after another."""
+    """Collects the policies of one file after another."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -126,11 +129,11 @@ class _PolicyReader:
         self.seen: dict[str, Policy] = {}
 
     def read(self, source: Source) -> None:
-        """Read a file, or raise what is wrong with the whole of it."""
+        """Read a file; raise `ConfigurationError` for a fault of the file as a whole."""
         most = LIMIT_POLICIES - len(self.seen)
         chunks = list(islice(split(source), most + 1))
         if len(chunks) > most:
-            message = f"There are over {LIMIT_POLICIES} policies. Merge those that differ in data."
+            message = f"There are over {LIMIT_POLICIES} policies. Merge similar policies."
             raise ConfigurationError.at(chunks[-1].place, "GR005", message)
         deep = [too_deep(chunk) for chunk in chunks]
         nodes = None if any(deep) else _parse_file(source, chunks)
@@ -145,7 +148,7 @@ class _PolicyReader:
             except ConfigurationError as error:
                 self.faults.extend(error.faults)
 
-    def _add(self, chunk: Chunk, node: pst.Template) -> None:
+    def _add(self, chunk: PolicyChunk, node: pst.Template) -> None:
         is_template = bool(slots_of(node))
         key = f"t{len(self.templates)}" if is_template else f"p{len(self.policies)}"
         policy = _make(chunk, node, key, self.vocabulary)
@@ -153,23 +156,23 @@ class _PolicyReader:
         if before is not policy:
             raise ConfigurationError.at(
                 chunk.annotation("id"), "GR105",
-                f"The id {policy.id} stands already at {before.place}. Give each policy its own.",
+                f"The id {policy.id} is already used at {before.place}. Choose another id.",
             )  # fmt: skip
         (self.templates if is_template else self.policies).append(policy)
 
 
 def slots_of(node: pst.Template) -> tuple[pst.SlotName, ...]:
-    """Return the slots of a template; none of a policy. Cedar has them in scopes only."""
+    """Return the slots of a template; none for a policy. Cedar allows slots in scopes only."""
     scopes = (node.principal, node.resource)
     entities = (getattr(scope, "entity", None) for scope in scopes)
     return tuple(entity.name for entity in entities if isinstance(entity, pst.Slot))
 
 
-def _parse_file(source: Source, chunks: Sequence[Chunk]) -> list[pst.Template] | None:
-    """Return the policies of a whole file, parsed at once; ``None`` where one by one is needed.
+def _parse_file(source: Source, chunks: Sequence[PolicyChunk]) -> list[pst.Template] | None:
+    """Return the policies of a whole file, parsed at once; ``None`` if each must be parsed alone.
 
-    It is where Cedar complains, of one and for all, and where it does not see the policies
-    that we do.
+    That is the case if Cedar reports an error anywhere in the file, or if it does not find the
+    same policies as our lexer.
     """
     try:
         tree = cedarpy.PolicySet.from_str(source.text).to_pst()
@@ -193,14 +196,14 @@ def _complaint(text: str) -> str | None:
     return None
 
 
-def _parse(chunk: Chunk) -> pst.Template:
-    """Return a policy's syntax tree, or raise its fault with its place."""
+def _parse(chunk: PolicyChunk) -> pst.Template:
+    """Return the syntax tree of a policy; raise `ConfigurationError` if it does not parse."""
     complaint = _complaint(chunk.text)
     if complaint is not None:
         named = re.findall(r"`([^`]+)`", complaint) or re.findall(r": (\w+)$", complaint)
         place = chunk.culprit(_complaint)
         if place == chunk.source.place(chunk.tokens[-1].start) and named:
-            place = chunk.mention(*named)  # a complaint of a later pass names its token only
+            place = chunk.mention(*named)  # an error of a later pass names only its token
         advice = on_syntax(chunk.tokens, chunk.source.offset(place), complaint)
         raise ConfigurationError.at(
             place, "GR100", f"Not Cedar: {brief(complaint)}. {advice}".rstrip()
@@ -210,21 +213,21 @@ def _parse(chunk: Chunk) -> pst.Template:
         tree = cedarpy.PolicySet.from_str(chunk.text).to_pst()
     except ValueError as error:
         complaint = str(error)
-    if tree is None and _NESTING not in complaint:  # found late: the arguments of a function
+    if tree is None and _NESTING not in complaint:  # a later pass checks arguments of functions
         place = chunk.mention(*re.findall(r"`([^`]+)`", complaint))
         raise ConfigurationError.at(place, "GR100", f"Not Cedar: {brief(complaint)}.")
     if tree is None:
         raise ConfigurationError.at(
-            chunk.place, "GR102", "The policy nests too deep for Cedar's tree. Split it."
+            chunk.place, "GR102", "The policy nests too deep for Cedar's syntax tree. Split it."
         )
     nodes = [*tree.static_policies.values(), *tree.templates.values()]
     if len(nodes) != 1:
-        message = "Not Cedar: expected one policy up to its semicolon."
+        message = "Not Cedar: expected one policy, ended by a semicolon. Correct the text."
         raise ConfigurationError.at(chunk.place, "GR100", message)
     return nodes[0]
 
 
-def _make(chunk: Chunk, node: pst.Template, key: str, vocabulary: Vocabulary) -> Policy:
+def _make(chunk: PolicyChunk, node: pst.Template, key: str, vocabulary: Vocabulary) -> Policy:
     name = _identify(chunk, node)
     demands = _read_demands(chunk, node, name, vocabulary)
     kind: Kind = "condition" if demands else "prohibition"
@@ -235,26 +238,29 @@ def _make(chunk: Chunk, node: pst.Template, key: str, vocabulary: Vocabulary) ->
     return Policy(name, key, kind, node, chunk, reason, demands, is_shadow=is_shadow)
 
 
-def _is_shadow(chunk: Chunk, node: pst.Template) -> bool:
+def _is_shadow(chunk: PolicyChunk, node: pst.Template) -> bool:
     mode = node.annotations.get("mode")
     if mode is not None and mode != "shadow":
-        message = '@mode takes "shadow" and nothing else. A policy without it is enforced.'
+        message = (
+            'The only mode is @mode("shadow"). Correct it, or remove it to enforce the policy.'
+        )
         raise ConfigurationError.at(chunk.annotation("mode"), "GR109", message)
     return mode is not None
 
 
 def reread(policy: Policy, text: str, vocabulary: Vocabulary) -> Policy:
-    """Return what a policy would be, did it say this instead; in its place, under its key.
+    """Return a policy with another text, under the same key.
 
-    Of a link it is the text of its template that is another.
+    For a link, the text replaces that of its template.
 
     Raises:
-        ConfigurationError: where it is none, or another one's.
+        ConfigurationError: if the text is not one policy, or has another id.
     """
-    chunk = Chunk(Source(policy.chunk.source.file, text), 0, len(text))
+    chunk = PolicyChunk(Source(policy.chunk.source.file, text), 0, len(text))
     other = _make(chunk, _parse(chunk), policy.key, vocabulary)
     if other.id != policy.text_id:
-        raise ConfigurationError.at(chunk.place, "GR103", "It has another @id.")
+        message = "The text has another @id. Keep the id of the policy."
+        raise ConfigurationError.at(chunk.place, "GR103", message)
     return other
 
 
@@ -263,7 +269,7 @@ def is_policy_id(text: str) -> bool:
     return ID.fullmatch(text) is not None
 
 
-def _identify(chunk: Chunk, node: pst.Template) -> str:
+def _identify(chunk: PolicyChunk, node: pst.Template) -> str:
     name = node.annotations.get("id")
     if name is None:
         message = 'Every policy needs an @id. Put @id("...") before it.'
@@ -274,7 +280,7 @@ def _identify(chunk: Chunk, node: pst.Template) -> str:
 
 
 def _read_demands(
-    chunk: Chunk, node: pst.Template, policy: str, vocabulary: Vocabulary
+    chunk: PolicyChunk, node: pst.Template, policy: str, vocabulary: Vocabulary
 ) -> tuple[tuple[str, Any], ...]:
     demands: dict[str, Any] = {}
     faults: list[Fault] = []
@@ -287,8 +293,8 @@ def _read_demands(
             faults.append(_unknown(name, place, vocabulary))
         elif node.effect == "permit":
             message = (
-                f"@{name} stands on a permit, where a broader permit would void it. "
-                "Put it on a forbid: forbidden, unless the obligation is met."
+                f"@{name} is on a permit, where a broader permit would make it ineffective. "
+                "Put it on a forbid, which then forbids the call unless the obligation is met."
             )
             faults.append(Fault("GR106", place, message))
         else:
@@ -307,14 +313,14 @@ def _unknown(name: str, place: Place, vocabulary: Vocabulary) -> Fault:
         return Fault("GR004", place, f"@{name} is not built yet in this version. Remove it.")
     known = [*vocabulary.obligations, *vocabulary.not_built, *METADATA]
     near = nearest(name, known)
-    hint = f"Did you mean @{near}?" if near else "Metadata of your own begins with x_."
+    hint = f"Did you mean @{near}?" if near else "Correct it, or begin your own metadata with x_."
     return Fault("GR104", place, f"@{name} is not an obligation. {hint}")
 
 
 def as_one_set(bodies: Iterable[Body]) -> cedarpy.PolicySet:
-    """Return the set that is evaluated: one policy per body, under its number (``q3``).
+    """Return a policy set with one policy per body, named by its number (``q3``).
 
-    They apply to whatever they are asked of: whoever asks has found that the scopes hold.
+    Its policies match every request: the caller has already checked the scopes.
     """
     nodes = {
         f"q{number}": pst.Template(
@@ -327,14 +333,14 @@ def as_one_set(bodies: Iterable[Body]) -> cedarpy.PolicySet:
 
 
 def entity_of(uid: pst.EntityUid | pst.Slot) -> Entity:
-    """Return a uid of the syntax tree as our value. Slots are filled before: see `links`."""
+    """Return a uid of the syntax tree as an `Entity`. Slots must be filled before."""
     if isinstance(uid, pst.Slot):
         raise TypeError("a slot is not filled")
     return Entity(str(uid.type), uid.id)
 
 
 def applies_to(policy: Policy, action: Entity, groups: frozenset[Entity]) -> bool:
-    """Tell whether a policy's scope can match the action, itself or through its groups."""
+    """Tell whether a policy's scope can match an action, by itself or by one of its groups."""
     scope = policy.node.action
     if isinstance(scope, pst.ActionEq):
         return entity_of(scope.entity) == action

@@ -1,9 +1,9 @@
-"""Makes policies of templates: each link fills the slots of one.
+"""Makes policies from templates: each link fills the slots of one template.
 
-The slots are filled in the syntax tree, so a linked policy is like any other, with its template's
-annotations, its own id and its own place. A template without a link is an error, and so is a link
-without a template, because either would silently do nothing, and an entity that the schema does not
-allow in a slot. Runs at load, after the schema is read.
+It runs at load, after the schema is read. The slots are filled in the syntax tree, so a linked
+policy is like any other policy, with its template's annotations, its own id and its own place. A
+template without a link and a link without a template are errors, because they would silently have
+no effect. An entity that the schema does not allow in a slot is an error too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from guardrail.policy.source.parser import (
 from guardrail.policy.source.validation import complaints
 from guardrail.values import Clause, Entity
 
-#: A uid that needs no parser: names, and an id without an escape.
+#: A uid that can be read without Cedar's parser: names, and an id without an escape.
 _UID: Final = re.compile(
     r'([A-Za-z_]\w*+(?:::[A-Za-z_]\w*+)*+)::"([^"\\\x00-\x1f\x7f]*+)"', re.ASCII
 )
@@ -39,7 +39,7 @@ _LIMIT_UID: Final = 4096
 def fill(
     written: ParsedPolicies, links: Sequence[Link], vocabulary: Vocabulary
 ) -> tuple[tuple[Policy, ...], list[Fault]]:
-    """Return the policies that the links make, in order, and every fault found in them."""
+    """Return the policies that the links make, in order, and all faults in them."""
     filler = _Filler(written, vocabulary)
     for link in links:
         if len(filler.faults) >= LIMIT_FAULTS:
@@ -52,9 +52,9 @@ def fill(
 
 
 def refilled(link: Policy, template: Policy, vocabulary: Vocabulary) -> Policy:
-    """Return a link as another text of its template makes it: its slots are filled as they were.
+    """Return a linked policy for another text of its template, with the slots filled as before.
 
-    Raises `ConfigurationError` where its id does not suit an obligation of the text.
+    Raises `ConfigurationError` if an obligation of the text does not accept the id of the link.
     """
     node = template.node
     sides = ((node.principal, link.node.principal), (node.resource, link.node.resource))
@@ -74,14 +74,14 @@ def refilled(link: Policy, template: Policy, vocabulary: Vocabulary) -> Policy:
 
 
 def _is_open(scope: pst.PrincipalOrResourceConstraint) -> bool:
-    """Tell whether a slot stands in a scope."""
+    """Tell whether a scope has a slot."""
     return isinstance(getattr(scope, "entity", None), pst.Slot)
 
 
 def unlinked(templates: Iterable[Policy], links: Iterable[Link]) -> list[Fault]:
     """Return a fault for each template that no link names."""
     named = {link.template for link in links}
-    message = "No link in links.yaml fills this template, so that it does nothing. Add one."
+    message = "No link in links.yaml fills this template, so it has no effect. Add a link."
     return [
         Fault("GR107", template.chunk.mention("?principal", "?resource"), message)
         for template in templates
@@ -90,10 +90,11 @@ def unlinked(templates: Iterable[Policy], links: Iterable[Link]) -> list[Fault]:
 
 
 def unfit(linked: Sequence[Policy], schema: Schema) -> list[Fault]:
-    """Return a fault for each link whose entities the schema does not allow where they stand.
+    """Return a fault for each link whose entities the schema does not allow in the slots.
 
-    The template itself was validated with all that could fill it. So what is left is the
-    scope; and of entities only their types count, save those that an ``enum`` lists.
+    The template was already validated with everything that could fill it, so only the scope is
+    validated here. Links that fill a template with entities of the same types are validated once;
+    of an ``enum``, the id counts too.
     """
     alike: dict[tuple[object, ...], list[Policy]] = {}
     for policy in linked:
@@ -118,7 +119,7 @@ def _kind(scope: pst.PrincipalOrResourceConstraint, schema: Schema) -> object:
 
 
 class _Filler:
-    """Makes one policy after another of templates and links."""
+    """Makes policies from templates and links, one after another."""
 
     def __init__(self, written: ParsedPolicies, vocabulary: Vocabulary) -> None:
         self.policies: list[Policy] = []
@@ -127,13 +128,13 @@ class _Filler:
         self._vocabulary = vocabulary
         self._templates = {template.id: template for template in written.templates}
         self._taken = {policy.id: policy for policy in (*written.policies, *written.templates)}
-        # A template with a fault of its own is not among them, and no fault of its links.
+        # A template with a fault is missing here; that is not a fault of its links.
         self._are_all = not written.faults
         self._clauses: dict[str, list[Clause]] = {}
         self._uids = _Uids()
 
     def add(self, link: Link) -> None:
-        """Make the policy of one link, or raise what is wrong with it."""
+        """Make the policy of one link; raise `ConfigurationError` if the link has a fault."""
         template = self._templates.get(link.template)
         if template is None:
             if self._are_all:
@@ -141,12 +142,12 @@ class _Filler:
             return
         before = self._taken.get(link.id)
         if before is not None:
-            message = f"The id {link.id} stands already at {before.place}. Give each link its own."
+            message = f"The id {link.id} is already used at {before.place}. Choose another id."
             raise ConfigurationError.at(link.place, "GR105", message)
         slots = slots_of(template.node)
         if link.fills.keys() != set(slots):
             wanted = " and ".join(slots)
-            message = f"{template.id} has a slot for {wanted}: a link of it gives just that."
+            message = f"{template.id} has a slot for {wanted}. Give a value for exactly these."
             raise ConfigurationError.at(link.place, "GR113", message)
         policy = replace(
             template,
@@ -180,7 +181,7 @@ class _Filler:
         return uid
 
     def _demands(self, template: Policy, policy: str) -> tuple[tuple[str, object], ...]:
-        """Parse the annotations anew: what an obligation keeps, it keeps by the policy's id."""
+        """Parse the annotations for this policy: obligations keep their state by its id."""
         clauses = self._clauses.get(template.id)
         if clauses is None:
             annotations, chunk = template.node.annotations, template.chunk
@@ -204,13 +205,13 @@ def _filled(
 
 
 class _Uids:
-    """Reads uids, many of few types, with as little of the parser as can be."""
+    """Reads uids with as few calls of Cedar's parser as possible: one per type."""
 
     def __init__(self) -> None:
         self._types: dict[str, bool] = {}
 
     def read(self, text: str) -> pst.EntityUid | None:
-        """Return the uid that a text names; ``None`` where it names none."""
+        """Return the uid that a text names; ``None`` if it is not a uid."""
         found = _UID.fullmatch(text) if len(text) <= _LIMIT_UID else None
         entity = Entity(found[1], found[2]) if found is not None else _read_uid(text)
         if entity is None or not self._is_type(entity.type):
@@ -219,7 +220,7 @@ class _Uids:
         return pst.EntityUid(pst.EntityType(basename, tuple(namespace)), entity.id)
 
     def _is_type(self, name: str) -> bool:
-        """Tell whether a name can be a type's: some words can't, as Cedar has it."""
+        """Tell whether Cedar accepts a name as that of a type: some words are reserved."""
         known = self._types.get(name)
         if known is None:
             known = self._types[name] = _read_uid(f'{name}::"x"') is not None

@@ -1,7 +1,7 @@
 """Validates a bundle's policies with Cedar's validator, and adds places to its messages.
 
-Each message of the validator becomes a fault. All of them are errors, because a policy that does
-not fit the schema would err or never match. Runs at load, after the schema is read.
+It runs at load, after the schema is read. Each message of the validator is an error, because a
+policy that does not fit the schema would err or never match.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from guardrail.policy.source.parser import Policy, applies_to
 
 
 def validate(policies: Sequence[Policy], schema: Schema) -> list[Fault]:
-    """Return the validator's findings as faults with the place of the token that is meant.
+    """Return the validator's errors as faults, each with the place of its token.
 
-    Templates are policies here: the validator tries all that could fill their slots.
+    Policies can be templates: the validator tries everything that could fill their slots.
     """
     text = "\n".join(policy.chunk.text for policy in policies)
     faults = []
@@ -31,42 +31,42 @@ def validate(policies: Sequence[Policy], schema: Schema) -> list[Fault]:
     named = {key for key, message in errors if NO_ACTION not in message}
     for key, message in errors:
         if NO_ACTION in message and key in named:
-            continue  # it follows from what is said of the same policy already
+            continue  # a consequence of another error in the same policy
         policy = policies[_number(key)]
-        said = _said(key, message)
-        names = [part for quoted in re.findall(r"`([^`]+)`", said) for part in _parts(quoted)]
+        complaint = _without_key(key, message)
+        names = [part for quoted in re.findall(r"`([^`]+)`", complaint) for part in _parts(quoted)]
         place = policy.chunk.mention(*names)
         if place == policy.chunk.place:
             place = _wrong_clause(policy, schema)
         actions = [a for a, groups in schema.actions.items() if applies_to(policy, a, groups)]
-        told, advice = on_types(said, schema, actions or list(schema.actions))
-        faults.append(Fault("GR108", place, f"{policy.id}: {told}. {advice}".rstrip()))
+        problem, advice = on_types(complaint, schema, actions or list(schema.actions))
+        faults.append(Fault("GR108", place, f"{policy.id}: {problem}. {advice}".rstrip()))
     return faults
 
 
 def complaints(nodes: Sequence[pst.Template], schema: Schema) -> dict[int, str]:
-    """Return what the validator says of the scopes alone of policies, by their number."""
+    """Return the validator's first message on the scope of each policy, by the policy's number."""
     texts = []
     for node in nodes:
         alone = replace(node, clauses=(), annotations=pst.FrozenMap())
         one = cedarpy.PolicySet.from_pst(pst.PolicySet({}, {alone.id: alone}, ()))
         texts.append(str(one))
-    found: dict[int, str] = {}
+    messages: dict[int, str] = {}
     for key, message in schema.errors("\n".join(texts)) if texts else ():
-        found.setdefault(_number(key), _said(key, message))
-    return found
+        messages.setdefault(_number(key), _without_key(key, message))
+    return messages
 
 
 def _number(key: str) -> int:
     return int(key.removeprefix("policy")) if key.startswith("policy") else 0
 
 
-def _said(key: str, message: str) -> str:
+def _without_key(key: str, message: str) -> str:
     return brief(message.removeprefix(f"for policy `{key}`").lstrip(",: "))
 
 
 def _wrong_clause(policy: Policy, schema: Schema) -> Place:
-    """Return where the clause stands that does not fit: each is validated alone."""
+    """Return the place of the clause that does not fit; each clause is validated alone."""
     chunk = policy.chunk
     text, starts = chunk.source.text, chunk.clauses()
     scope = text[chunk.start : starts[0]] if starts else ""
@@ -78,5 +78,5 @@ def _wrong_clause(policy: Policy, schema: Schema) -> Place:
 
 
 def _parts(quoted: str) -> list[str]:
-    """Split `app.purpose` and `Role::"x"` into what could be tokens, the last one first."""
+    """Split `app.purpose` or `Role::"x"` into possible tokens, the last one first."""
     return [quoted, *reversed(re.findall(r'"[^"]*"|\w+', quoted))]

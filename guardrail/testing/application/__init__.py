@@ -1,1 +1,1 @@
-"""Testing a guarded application: clocks, recorders, overrides."""
+"""Tools for tests of a guarded application: a clock, a recorder, overrides and an assertion."""

@@ -11,7 +11,7 @@ from guardrail.errors import ConfigurationError
 
 
 class FrozenClock:
-    """A clock for tests: both of its times move with `advance` only.
+    """A clock for tests whose two times change only with `advance`.
 
     Arguments:
         start: the initial value of `now`: seconds since the epoch, or an aware `datetime`.
@@ -30,8 +30,8 @@ class FrozenClock:
         if isinstance(start, datetime):
             if start.tzinfo is None:
                 raise ConfigurationError(
-                    "A FrozenClock starts at an aware datetime; got one without a time zone. "
-                    "Give it one, such as datetime.UTC."
+                    "The start of a FrozenClock has no time zone. Give it one, such as "
+                    "datetime.UTC."
                 )
             start = start.timestamp()
         self._start = float(start)
@@ -42,11 +42,11 @@ class FrozenClock:
         return self._start + self._elapsed
 
     def elapsed(self) -> float:
-        """Return the seconds that were advanced so far."""
+        """Return the seconds by which the clock was advanced so far."""
         return self._elapsed
 
     def advance(self, seconds: float) -> None:
-        """Move on by ``seconds``, not negative; raises `ConfigurationError` otherwise."""
+        """Advance the clock. Raises `ConfigurationError` if ``seconds`` is negative or NaN."""
         if not seconds >= 0:
-            raise ConfigurationError("A clock advances by seconds that are not negative.")
+            raise ConfigurationError("A clock can't go back. Advance it by zero or more seconds.")
         self._elapsed += seconds

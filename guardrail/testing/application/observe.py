@@ -1,7 +1,7 @@
-"""The ports of ``overriding(..., unsafe_observe=True)``, which decides calls but stops none.
+"""Wraps the ports of a runtime for ``overriding(..., unsafe_observe=True)``, which denies no call.
 
-Each port of the runtime is wrapped: it works as usual, but a denial is stored instead of raised.
-After a denial the wrapped ports do nothing more, as in a call that has ended. `LetThrough` is a
+A wrapped port works as usual, but stores a denial instead of raising it. After a denial, the
+wrapped ports of the call do nothing more, as in a call that has ended. `LetThrough` describes a
 call that would have been denied.
 """
 
@@ -12,19 +12,20 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
+from guardrail._hooks import release_blocks
 from guardrail._ports import (
     NOTHING_PENDING,
-    Answering,
-    Asking,
     BlockingStep,
-    Deciding,
+    DecisionPort,
     FactContext,
     FactSource,
     ObligationContext,
     ObligationNotMet,
     ObligationType,
     PendingObligations,
-    Recording,
+    PolicyAnswer,
+    PolicyQuestion,
+    RecordSink,
 )
 from guardrail._streams import can_stream
 from guardrail.errors import Denied, GuardUnavailable
@@ -43,7 +44,7 @@ from guardrail.values import (
     View,
 )
 
-#: Who acts where nobody is known to; no policy is asked about it.
+#: The identity of a call without a caller; no policy is evaluated for it.
 _NOBODY: Final = Identity(Principal("", ""))
 
 
@@ -54,12 +55,12 @@ class LetThrough:
     Attributes:
         function: the qualified name of the function that was called.
         action: the action's id.
-        code: the denial's code.
+        code: the code of the denial.
         policies: the ids of the policies that deny.
-        path: the value that is missing or refused.
-        message: the sentence that the caller would have been told.
-        decision: what the policies said; ``None`` where it did not come to that. An allow
-            where it was an obligation that was not met.
+        path: the path of the value that is missing or refused.
+        message: the message of the denial.
+        decision: the decision of the policies; ``None`` if there was none. It is an allow if an
+            obligation was not met.
     """
 
     function: str
@@ -72,7 +73,7 @@ class LetThrough:
 
 
 class _ObservedCall:
-    """One call, and the first denial that it came to."""
+    """One call, and its first denial."""
 
     __slots__ = ("_action", "_decision", "_function", "before", "denial", "handle")
 
@@ -85,7 +86,7 @@ class _ObservedCall:
         self.handle: Any = None
 
     def take(self, step: Callable[[], Any], stage: str, policies: tuple[str, ...] = ()) -> Any:
-        """Return what a step returns; ``None`` where it denies the call, or had been denied."""
+        """Return the result of a step; ``None`` if it denies the call, or an earlier step did."""
         if self.denial is not None:
             return None
         result, fault = settle(BlockingStep(step))
@@ -94,7 +95,7 @@ class _ObservedCall:
         return result
 
     def deny(self, fault: Exception, stage: str, policies: tuple[str, ...] = ()) -> None:
-        """Keep a denial, as the flow would have raised it."""
+        """Store the denial that the flow would have raised."""
         if isinstance(fault, ObligationNotMet):
             fault = fault.denial(policies)
         if not isinstance(fault, Denied):
@@ -103,7 +104,7 @@ class _ObservedCall:
         self._keep(fault.code, fault.policies, fault.path, fault.message)
 
     def judge(self, decision: Decision) -> None:
-        """Keep what the policies said, and that it is a denial."""
+        """Store the decision of the policies, and the denial if it is one."""
         self._decision = decision
         if not decision.allowed:
             self._keep(decision.code, decision.policies, decision.path, decision.message)
@@ -114,52 +115,54 @@ class _ObservedCall:
         )
 
 
-#: The call that is on its way to its decision here. A call comes from its begin to its decision
-#: in one run, so that only one that begins within this run can stand between.
+#: The call that is being decided in this context. A call is decided without interruption, so only a
+#: call that begins inside it can replace it in the meantime.
 _current: Final[ContextVar[_ObservedCall | None]] = ContextVar("guardrail_observed", default=None)
 
 
-def _watched() -> _ObservedCall:
+def _current_call() -> _ObservedCall:
     return _current.get() or _ObservedCall("", "")
 
 
-class Observed:
-    """Makes the ports of one overriding.
+class ObservingPorts:
+    """Wraps the ports of one `overriding` block.
 
     Arguments:
-        seen: where the calls that were let through are told.
+        let_through: the list to which calls that would have been denied are added.
     """
 
-    __slots__ = ("_seen",)
+    __slots__ = ("_let_through",)
 
-    def __init__(self, seen: list[LetThrough]) -> None:
-        self._seen = seen
+    def __init__(self, let_through: list[LetThrough]) -> None:
+        self._let_through = let_through
 
-    def sink(self, sink: Recording) -> Recording:
-        """Return a sink whose records say what would have been denied."""
-        return _ObservingSink(sink, self._seen)
+    def sink(self, sink: RecordSink) -> RecordSink:
+        """Return a sink whose records have the denials that were not raised."""
+        return _ObservingSink(sink, self._let_through)
 
-    def snapshot(self, snapshot: Deciding) -> Deciding:
-        """Return a snapshot that asks another one, and allows."""
+    def snapshot(self, snapshot: DecisionPort) -> DecisionPort:
+        """Return a snapshot that evaluates the policies, and always allows."""
         return _ObservingSnapshot(snapshot)
 
     def identify(self, identify: Callable[[float], Identity]) -> Callable[[float], Identity]:
-        """Return what identifies a caller, or takes nobody for one."""
-        return lambda now: _watched().take(lambda: identify(now), "identify") or _NOBODY
+        """Return a function that identifies a caller; without one, it returns `_NOBODY`."""
+        return lambda now: _current_call().take(lambda: identify(now), "identify") or _NOBODY
 
     def take_view(self, take: Callable[[Any, str], View]) -> Callable[[Any, str], View]:
-        """Return what looks at an input, or sees none."""
-        return lambda value, name: _watched().take(lambda: take(value, name), "bounds") or NO_INPUT
+        """Return a function that takes the view of an input; of a refused one, `NO_INPUT`."""
+        return lambda value, name: (
+            _current_call().take(lambda: take(value, name), "bounds") or NO_INPUT
+        )
 
 
 class _ObservingSink:
-    """Hands records on, each with the denial that its call came to."""
+    """Passes records on, each with the denial of its call."""
 
-    __slots__ = ("_seen", "_sink", "frames", "intents")
+    __slots__ = ("_let_through", "_sink", "frames", "intents")
 
-    def __init__(self, sink: Recording, seen: list[LetThrough]) -> None:
+    def __init__(self, sink: RecordSink, let_through: list[LetThrough]) -> None:
         self._sink = sink
-        self._seen = seen
+        self._let_through = let_through
         self.frames = sink.frames
         self.intents = sink.intents
 
@@ -173,7 +176,7 @@ class _ObservingSink:
         self._sink.check(handle.handle)
 
     def admit(self, handle: _ObservedCall, record: Record) -> BlockingStep | None:
-        return self._sink.admit(handle.handle, _told(handle, record))
+        return self._sink.admit(handle.handle, _with_denial(handle, record))
 
     def enter(self, handle: _ObservedCall) -> Any:
         return self._sink.enter(handle.handle)
@@ -182,17 +185,17 @@ class _ObservingSink:
         self._sink.leave(handle.handle, token)
 
     def end(self, handle: _ObservedCall | None, record: Record) -> BlockingStep | None:
-        if handle is None:  # it never began
+        if handle is None:  # the call never began
             return self._sink.end(None, record)
         if _current.get() is handle:
             _current.set(handle.before)
         if handle.denial is not None:
-            self._seen.append(handle.denial)
-        return self._sink.end(handle.handle, _told(handle, record))
+            self._let_through.append(handle.denial)
+        return self._sink.end(handle.handle, _with_denial(handle, record))
 
 
-def _told(call: _ObservedCall, record: Record) -> Record:
-    """Return the record of a call with the denial that it came to; the outcome is what happened."""
+def _with_denial(call: _ObservedCall, record: Record) -> Record:
+    """Return the record of a call with its denial, and with the outcome that really happened."""
     denial = call.denial
     if denial is None or record.outcome in ("denied", "blocked"):
         return record
@@ -200,41 +203,44 @@ def _told(call: _ObservedCall, record: Record) -> Record:
 
 
 class _ObservingSnapshot:
-    """Asks the policies, and allows."""
+    """A snapshot that evaluates the policies, and always allows."""
 
     __slots__ = ("_snapshot", "name", "revision", "version")
 
-    def __init__(self, snapshot: Deciding) -> None:
+    def __init__(self, snapshot: DecisionPort) -> None:
         self._snapshot = snapshot
         self.name = snapshot.name
         self.version = snapshot.version
         self.revision = snapshot.revision
 
-    def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:
-        call = _watched()
-        asked = call.take(lambda: self._snapshot.ask(principal, action, resource), "decide")
-        return _ObservingQuestion(asked, call, self.revision)
+    def ask(self, principal: Principal, action: Entity, resource: Entity) -> PolicyQuestion:
+        call = _current_call()
+        question = call.take(lambda: self._snapshot.ask(principal, action, resource), "decide")
+        return _ObservingQuestion(question, call, self.revision)
 
 
-class _ObservingQuestion(Asking):
-    """A question that comes to an allow; with ``asked`` as ``None``, nobody is asked."""
+class _ObservingQuestion(PolicyQuestion):
+    """A request that is always allowed; without a ``question``, no policy is evaluated."""
 
-    __slots__ = ("_asked", "_call", "_revision")
+    __slots__ = ("_call", "_question", "_revision")
 
-    def __init__(self, asked: Asking | None, call: _ObservedCall, revision: str) -> None:
-        wants = () if asked is None or asked.refusal is not None else asked.wants
+    def __init__(self, question: PolicyQuestion | None, call: _ObservedCall, revision: str) -> None:
+        is_asked = question is not None and question.refusal is None
+        wants = question.wants if question is not None and is_asked else ()
         super().__init__(
-            None, tuple((_ObservingFactSource(source, call), names) for source, names in wants)
+            None,
+            tuple((_ObservingFactSource(source, call), names) for source, names in wants),
+            question.blocking if question is not None and is_asked else frozenset(),
         )
-        self._asked = asked
+        self._question = question
         self._call = call
         self._revision = revision
 
-    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
-        call, asked = self._call, self._asked
-        answer: Answering | None = None
-        if asked is not None:
-            answer = call.take(lambda: asked.decide(facts), "decide")
+    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> PolicyAnswer:
+        call, question = self._call, self._question
+        answer: PolicyAnswer | None = None
+        if question is not None:
+            answer = call.take(lambda: question.decide(facts), "decide")
         if answer is None:
             return _ObservingAnswer(
                 Decision(True, "", revision=self._revision), NOTHING_PENDING, None
@@ -243,20 +249,20 @@ class _ObservingQuestion(Asking):
         call.judge(decision)
         if decision.allowed:
             return _ObservingAnswer(decision, _observed(answer.pending, call), answer)
-        # The code stays: the flow keeps no facts where one of them is not what it should be.
-        let = Decision(
+        # The code stays: the flow keeps no facts if one of them has a wrong type.
+        allow = Decision(
             True, decision.code, decision.policies, (), decision.errors, revision=decision.revision
         )
-        return _ObservingAnswer(let, PendingObligations(errors=answer.pending.errors), answer)
+        return _ObservingAnswer(allow, PendingObligations(errors=answer.pending.errors), answer)
 
 
-class _ObservingAnswer(Answering):
-    """An allow, and the values of the answer that it stands for."""
+class _ObservingAnswer(PolicyAnswer):
+    """An allow with the values of the answer that it replaces."""
 
     __slots__ = ("_answer",)
 
     def __init__(
-        self, decision: Decision, pending: PendingObligations, answer: Answering | None
+        self, decision: Decision, pending: PendingObligations, answer: PolicyAnswer | None
     ) -> None:
         super().__init__(decision, pending, answer is not None and answer.cached)
         self._answer = answer
@@ -268,7 +274,7 @@ class _ObservingAnswer(Answering):
 
 
 class _ObservingFactSource:
-    """A fact source whose failure is a denial, and no facts."""
+    """A fact source that returns no facts if it fails, and stores the failure as a denial."""
 
     __slots__ = ("_call", "_source", "facts", "namespace")
 
@@ -283,7 +289,7 @@ class _ObservingFactSource:
 
 
 def _observed(pending: PendingObligations, call: _ObservedCall) -> PendingObligations:
-    """Return duties that are tried, and change nothing."""
+    """Return obligations that run, but neither deny the call nor change its output."""
 
     def tried(
         pairs: tuple[tuple[ObligationType, Obligation], ...],
@@ -298,13 +304,14 @@ def _observed(pending: PendingObligations, call: _ObservedCall) -> PendingObliga
         pending.names,
         pending.errors,
         pending.demands,
+        pending.releases_block,
     )
 
 
 class _ObservingObligation:
-    """An obligation that is tried on a call; what is not met denies nothing, and filters nothing.
+    """An obligation that runs on a call, but neither denies it nor changes its output.
 
-    It is its own carrier of a stream: one that finds no text, so that every item passes.
+    It is its own carrier of a stream, and finds no text in items, so that every item passes.
     """
 
     __slots__ = ("_call", "_kind", "_policies", "name", "on_admit", "on_release")
@@ -321,6 +328,9 @@ class _ObservingObligation:
 
     def parse(self, clause: Clause) -> Any:
         return self._kind.parse(clause)
+
+    def release_blocks(self, demand: Any) -> bool:
+        return release_blocks(self._kind, demand)
 
     def reads(self, demand: Any) -> tuple[Path, ...]:
         return self._kind.reads(demand)
@@ -357,7 +367,7 @@ class _ObservingObligation:
 
     def stream(self, demand: Any, context: ObligationContext) -> None:  # noqa: ARG002
         if not can_stream(self._kind):
-            message = f"@{self.name} works on a whole output, and this one comes in pieces."
+            message = f"@{self.name} needs a whole output, and this output is a stream."
             self._call.take(lambda: _refuse(message), self.name, self._policies)
 
     def carrier(self, demand: Any) -> _ObservingObligation:  # noqa: ARG002

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail._ports import Clock, Recording, Sink
+from guardrail._ports import Clock, RecordSink, Sink
 from guardrail.audit import FanOut, Journal
 from guardrail.bundle.assembly import Bundle, BundleRuntime, load_bundle
 from guardrail.errors import ConfigurationError
-from guardrail.testing.application.observe import LetThrough, Observed
+from guardrail.testing.application.observe import LetThrough, ObservingPorts
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
@@ -27,22 +27,22 @@ _log: Final = logging.getLogger("guardrail.testing")
 
 @dataclass(frozen=True, slots=True)
 class _GuardParts:
-    """What one guard serves with: what an overriding changes, and what it keeps."""
+    """The parts of a guard that `overriding` can replace."""
 
     bundle: Bundle
     path: Path | None
     clock: Clock
-    sink: Recording
+    sink: RecordSink
     journal: Journal | None
 
 
 class _Overridden(BundleRuntime):
-    """The rooms of one overriding, which knows those before it."""
+    """The runtime of one `overriding` block, which keeps the runtime before it."""
 
     __slots__ = ("before", "is_over", "parts")
 
-    def __init__(self, guard: Guard, parts: _GuardParts, observed: Observed | None) -> None:
-        sink = parts.sink if observed is None else observed.sink(parts.sink)
+    def __init__(self, guard: Guard, parts: _GuardParts, ports: ObservingPorts | None) -> None:
+        sink = parts.sink if ports is None else ports.sink(parts.sink)
         super().__init__(
             parts.bundle,
             sink=sink,
@@ -56,10 +56,10 @@ class _Overridden(BundleRuntime):
         self.parts = parts
         self.before: BundleRuntime = guard._serving.runtime
         self.is_over = False
-        if observed is not None:
-            self.snapshot = observed.snapshot(self.snapshot)
-            self.identify = observed.identify(self.identify)
-            self.take_view = observed.take_view(self.take_view)
+        if ports is not None:
+            self.snapshot = ports.snapshot(self.snapshot)
+            self.identify = ports.identify(self.identify)
+            self.take_view = ports.take_view(self.take_view)
             self.checks_again = False
 
 
@@ -72,51 +72,51 @@ def overriding(
     clock: Clock | None = None,
     sinks: Sequence[Sink] | None = None,
 ) -> Iterator[list[LetThrough]]:
-    """Serve calls of a guard otherwise while the ``with`` lasts: for tests of an application.
+    """Replace the bundle, clock or sinks of a guard in a ``with`` block, for tests.
 
-    Functions that are decorated already are served so, too. It holds for this guard in the
-    whole process: for each call that begins inside, on whatever thread and in whatever task,
-    and for this call to its end. A call that began before ends as it began. So tests that
-    share a guard must not run at once in one process. Overridings nest, and each says only
-    what it changes. Quotas start anew with ``bundle`` and ``clock``.
+    The block changes this guard in the whole process, also for functions that are decorated
+    already. It applies to each call that begins inside, on any thread and in any task, until the
+    call ends; a call that began before is not changed. Tests that share a guard must therefore not
+    run at the same time in one process. Blocks can be nested, and each changes only the parts that
+    it names. With ``bundle`` or ``clock``, quotas start anew.
 
-    ``unsafe_observe`` stops no call: all is decided and recorded, quotas are consumed, and
-    what would have been denied runs, and leaves unfiltered. Its record says ``released`` with
-    the code of the denial. What is no decision still stops a call: a callable of
-    ``protect`` that raises, a record that can't be written, a coroutine that a plain function
-    returns, and what a generator returns beside its items, under obligations. The text of a
-    stream is not looked at, and what a coroutine or generator gets is not checked again when it
-    starts.
+    ``unsafe_observe`` denies no call: calls are decided and recorded, quotas are consumed, and a
+    call that would have been denied runs, with its output unfiltered. Its record has the outcome
+    ``released`` and the code of the denial. Failures that are not decisions still stop a call: a
+    callable of ``protect`` that raises, a record that can't be written, a coroutine that a plain
+    function returns, and the return value of a generator under obligations. The text of a stream
+    is not inspected, and the input of a coroutine or generator is not checked again when it starts.
 
     Arguments:
         guard: the application's guard.
-        bundle: the folder of the bundle that decides instead.
-        unsafe_observe: let through what is denied.
-        clock: the clock of the bundle that decides, such as a `FrozenClock`.
-        sinks: where records go instead; nothing then goes to the guard's sinks and journal.
+        bundle: the folder of another bundle.
+        unsafe_observe: let denied calls run.
+        clock: another clock, such as a `FrozenClock`.
+        sinks: other sinks; the guard's own sinks and journal then get no records.
 
     Yields:
-        The calls that were let through, in the order in which they ended. It stays empty
-        without ``unsafe_observe``.
+        The calls that would have been denied, in the order in which they ended. The list stays
+        empty without ``unsafe_observe``.
 
     Raises:
-        ConfigurationError: where nothing is to be changed, or the bundle does not load; at the
-            end, where another overriding began inside and has not ended, and where the guard
-            was reloaded inside: then the rest ran under what is on disk.
+        ConfigurationError: if no argument is given, or the bundle does not load; at the end of the
+            block, if another block that began inside is still open, or if the guard was reloaded
+            inside, since the calls after the reload used the guard's own bundle.
     """
     if bundle is None and clock is None and sinks is None and not unsafe_observe:
         raise ConfigurationError(
-            "overriding changes nothing. Give it bundle=, clock=, sinks= or unsafe_observe=True."
+            "overriding() has nothing to change. Pass bundle=, clock=, sinks= or "
+            "unsafe_observe=True."
         )
     parts = _changed(guard, bundle, clock, sinks)
-    seen: list[LetThrough] = []
+    let_through: list[LetThrough] = []
     with guard._reloading:  # never in the middle of a reload
-        own = _Overridden(guard, parts, Observed(seen) if unsafe_observe else None)
+        own = _Overridden(guard, parts, ObservingPorts(let_through) if unsafe_observe else None)
         guard._serving.runtime = own
     what = "ENFORCES NOTHING" if unsafe_observe else "is overridden"
     _log.warning("%r %s until `overriding` ends. This is for tests only.", guard, what)
     try:
-        yield seen
+        yield let_through
     finally:
         with guard._reloading:
             problem = _end(guard, own)
@@ -128,7 +128,7 @@ def overriding(
 def _changed(
     guard: Guard, bundle: str | Path | None, clock: Clock | None, sinks: Sequence[Sink] | None
 ) -> _GuardParts:
-    """Return what serves now, changed as asked for."""
+    """Return the parts that serve now, with the requested changes."""
     runtime = guard._serving.runtime
     origin = guard._origin
     if isinstance(runtime, _Overridden):
@@ -142,8 +142,8 @@ def _changed(
     if bundle is not None or clock is not None:
         if path is None:
             raise ConfigurationError(
-                "Only a guard that `Guard.from_dir` made can be loaded with another clock. "
-                "Give bundle=, too."
+                "The guard was not made by Guard.from_dir, so its bundle can't be loaded with "
+                "another clock. Pass bundle=, too."
             )
         own: dict[str, Any] = {} if origin is None else origin.own
         loaded = load_bundle(path, clock=used, **own)
@@ -153,10 +153,10 @@ def _changed(
 
 
 def _end(guard: Guard, own: _Overridden) -> str:
-    """Serve as before; return what is wrong with that, if anything.
+    """Restore the runtime before the block; return the problem as text, or an empty text.
 
-    Never back to an overriding that has ended. One that is still open goes on to its own end,
-    and what a reload brought stays.
+    The runtime of a block that has ended is not restored. A block that is still open stays in
+    force, and so does a runtime that a reload brought.
     """
     own.is_over = True
     serving = guard._serving
@@ -168,5 +168,11 @@ def _end(guard: Guard, own: _Overridden) -> str:
         serving.runtime = before
         return ""
     if isinstance(runtime, _Overridden):
-        return "Another overriding of this guard is still open. End them in the reverse order."
-    return "The guard was reloaded inside `overriding`, which ended it. Reload it outside."
+        return (
+            "Another `overriding` block of this guard is still open. End the blocks in reverse "
+            "order."
+        )
+    return (
+        "The guard was reloaded inside an `overriding` block, which ended the override. Reload "
+        "the guard outside the block."
+    )

@@ -8,7 +8,7 @@ from guardrail.values import Record
 class Recorder:
     """A sink that keeps every record, in the order in which the calls ended.
 
-    Safe under threads: appending to a list is one step.
+    It is thread-safe, since appending to a list is atomic.
 
     Attributes:
         records: the records so far.
@@ -20,13 +20,13 @@ class Recorder:
         self.records: list[Record] = []
 
     def begin(self, guard: str, action: str, function: str) -> None:
-        """Need nothing for the call that begins."""
+        """Do nothing when a call begins."""
 
     def enter(self, handle: None) -> None:
-        """Need nothing around the model."""
+        """Do nothing before the model runs."""
 
     def leave(self, handle: None, token: None) -> None:
-        """Need nothing after the model."""
+        """Do nothing after the model has run."""
 
     def end(self, handle: None, record: Record) -> None:  # noqa: ARG002
         """Keep the record."""

@@ -32,16 +32,17 @@ def replay(root: Path) -> CorpusReport:
         except (ConfigurationError, OSError) as error:
             message = " ".join(str(error).split())
             report.failures.append(Failure(name, "unreadable", message))
-        except ValueError:  # Cedar's own words may hold values
-            message = "Cedar can't be given what stands here: a type's name, or a cycle."
+        except ValueError:  # Cedar's error texts may contain values
+            message = "Cedar rejects the case, because of the name of a type or a cycle."
             report.failures.append(Failure(name, "unreadable", message))
     return report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return 0 where all is as it must be, 1 where not, 2 for wrong usage.
+    """Run the command, and return its exit status.
 
-    Nothing replayed is nothing shown: that is 1 too.
+    It is 0 if every comparison agrees, 1 if one does not or no request was replayed, 2 for wrong
+    usage.
     """
     parser = argparse.ArgumentParser(
         prog="python -m guardrail.testing.cedar.corpus",
@@ -51,10 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--format", choices=("text", "json"), default="text")
     options = parser.parse_args(arguments)
     if not options.directory.is_dir():
-        parser.error("DIR must be a folder.")
+        parser.error("DIR is not a folder. Give the folder of the corpus.")
     report = replay(options.directory)
     if not report.cases and not report.failures:
-        parser.error("DIR holds no case: a JSON file with `policies` and `requests`.")
+        parser.error("DIR has no case. Give a folder of JSON files with `policies` and `requests`.")
     is_json = options.format == "json"
     sys.stdout.write(json.dumps(report.as_json(), indent=2) if is_json else str(report))
     sys.stdout.write("\n")

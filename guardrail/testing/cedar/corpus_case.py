@@ -1,7 +1,7 @@
-"""One case of Cedar's corpus: reads it, decides its requests, and compares the decisions.
+"""Replays one case of Cedar's corpus: decides its requests, and compares the decisions.
 
 With Cedar's own semantics, our slices must give the same decision and policies as Cedar with all
-policies, and Cedar must give what the case expects. With a guard's semantics, an allow must be an
+policies, and Cedar must decide as the case expects. With a guard's semantics, an allow must be an
 allow of Cedar too; a guard denies more only if a policy has an error, an entity is unknown, or the
 request does not match the schema.
 """
@@ -23,27 +23,27 @@ from guardrail.policy.analysis.differential import (
     read,
 )
 from guardrail.policy.engine.snapshot import Answer, Snapshot
-from guardrail.policy.schema.literal_context import in_python, spelt_out
+from guardrail.policy.schema.literal_context import explicit_context, to_python
 from guardrail.testing.cedar.corpus_report import CorpusReport, Failure
 from guardrail.values import Entity, FactValue
 
-#: Codes of denials that a request earns by itself, where Cedar's own validation refuses it too.
-_OF_THE_REQUEST: Final = frozenset(("wrong_type", "undeclared_action", "bad_fact"))
+#: The codes of invalid requests, which Cedar's request validation must refuse, too.
+_INVALID_REQUEST: Final = frozenset(("wrong_type", "undeclared_action", "bad_fact"))
 
 
 def requests_of(data: Mapping[str, Any]) -> Any:
-    """Return the requests of a case, under the newer name or the older; ``None`` without."""
+    """Return the requests of a case, under the newer or the older key; ``None`` without one."""
     return data.get("requests", data.get("queries"))
 
 
 class CorpusCase:
-    """One case: its files, and its requests replayed.
+    """One case of the corpus.
 
     Arguments:
-        root: the corpus.
-        name: the case's file, relative to it.
-        data: what stands in the file.
-        report: where it is counted.
+        root: the folder of the corpus.
+        name: the file of the case, relative to the folder.
+        data: the content of the file.
+        report: the report to which the results are added.
     """
 
     def __init__(
@@ -69,76 +69,80 @@ class CorpusCase:
         return name, path.read_bytes()
 
     def replay(self) -> None:
-        """Replay every request. Raises `ConfigurationError` where the case can't be read."""
-        found = read(self._file("policies"), self._file("entities"), self._file("schema"))
-        if found is None:
+        """Replay every request. Raises `ConfigurationError` if the case can't be read."""
+        inputs = read(self._file("policies"), self._file("entities"), self._file("schema"))
+        if inputs is None:
             self._report.too_deep.append(self._name)
             return
-        if self._data.get("shouldValidate") is True and not found.validates:
-            self._fail("validation", "expected policies that validate; these do not.")
+        if self._data.get("shouldValidate") is True and not inputs.validates:
+            self._fail("validation", "expected valid policies; Cedar's validator refuses them.")
         written = requests_of(self._data)
         if not isinstance(written, list):
             raise ConfigurationError("`requests` must be a list.")
         self._report.requests += len(written)
         requests = []
         for number, data in enumerate(written):
-            request = _read_request(number, data, found)
+            request = _read_request(number, data, inputs)
             if request is None:
                 self._report.refused += 1
             else:
                 requests.append(request)
-        standing = self._replay(found, requests)
+        standing = self._replay(inputs, requests)
         for request in requests:
-            self._compare_raw(request, standing, found)
-        if found.validates:
-            self._compare_ours(requests, standing, found)
+            self._compare_raw(request, standing, inputs)
+        if inputs.validates:
+            self._compare_ours(requests, standing, inputs)
         else:
             self._report.refused += len(requests)
 
     def _replay(
-        self, found: ParsedInputs, requests: Sequence[_CorpusRequest], moved: Entity | None = None
+        self, inputs: ParsedInputs, requests: Sequence[_CorpusRequest], moved: Entity | None = None
     ) -> Replay:
-        actions = [request.asked.action for request in requests]
+        actions = [request.cedar_request.action for request in requests]
         return Replay(
-            found.policies,
-            found.entities,
-            found.schema,
-            readable=found.readable,
+            inputs.policies,
+            inputs.entities,
+            inputs.schema,
+            readable=inputs.readable,
             actions=actions,
             moved=moved,
         )
 
-    def _compare_raw(self, request: _CorpusRequest, standing: Replay, found: ParsedInputs) -> None:
-        """Compare the slices with Cedar on everything, and that with the case."""
-        asked = request.asked
+    def _compare_raw(self, request: _CorpusRequest, standing: Replay, inputs: ParsedInputs) -> None:
+        """Compare the slices with Cedar on all policies, and Cedar with the case."""
+        cedar_request = request.cedar_request
         truth = request.truth = (
-            standing.by_cedar(asked, schema=found.schema.handle, context=request.written)
+            standing.by_cedar(cedar_request, schema=inputs.schema.handle, context=request.written)
             if request.is_validated
-            else standing.by_cedar(asked)
+            else standing.by_cedar(cedar_request)
         )
         expected = request.expected(standing.annotated)
         if truth != expected:
-            self._fail("cedar", f"expected {_say(expected)}; Cedar says {_say(truth)}.", request)
+            message = f"expected {_answer_text(expected)}; Cedar returns {_answer_text(truth)}."
+            self._fail("cedar", message, request)
         replays = [standing]
-        if standing.store.entry(asked.principal) is not None:
-            replays.append(self._replay(found, [request], moved=asked.principal))
+        if standing.store.entry(cedar_request.principal) is not None:
+            replays.append(self._replay(inputs, [request], moved=cedar_request.principal))
         for replay in replays:
-            description = replay.by_slices(asked, replay.subject(asked.principal))
+            description = replay.by_slices(cedar_request, replay.subject(cedar_request.principal))
             if description == truth:
                 self._report.raw += 1
             else:
-                message = f"expected {_say(truth)}; the slices say {_say(description)}."
+                message = (
+                    f"expected {_answer_text(truth)}; the slices return "
+                    f"{_answer_text(description)}."
+                )
                 self._fail("raw", message, request)
 
     def _compare_ours(
-        self, requests: Sequence[_CorpusRequest], standing: Replay, found: ParsedInputs
+        self, requests: Sequence[_CorpusRequest], standing: Replay, inputs: ParsedInputs
     ) -> None:
-        """Compare what a guard would decide, twice: an answer that was kept must be the same."""
-        names = {name for request in requests for name in request.asked.context}
+        """Compare a guard's decisions with Cedar's, and cached decisions with the first ones."""
+        names = {name for request in requests for name in request.cedar_request.context}
         snapshot = standing.snapshot(names)
         first = [_ask(snapshot, request) for request in requests]
         for request, answer in zip(requests, first, strict=True):
-            complaint = _complaint(request, answer, standing, found)
+            complaint = _complaint(request, answer, standing, inputs)
             if complaint:
                 self._fail("ours", complaint, request)
             elif answer is not None and answer.decision.allowed == request.is_allowed:
@@ -147,18 +151,18 @@ class CorpusCase:
                 self._report.stricter += 1
             again = _ask(snapshot, request)
             if _decision(again) != _decision(answer):
-                self._fail("cached", "asked again, the decision is another one.", request)
+                self._fail("cached", "the second decision differs from the first.", request)
             elif again is not None and again.cached:
                 self._report.cached += 1
 
 
 @dataclass(slots=True)
 class _CorpusRequest:
-    """One request of a case. ``truth`` is what Cedar says of it, once asked."""
+    """One request of a case. ``truth`` is Cedar's answer, once it is known."""
 
     number: int
     description: str
-    asked: CedarRequest
+    cedar_request: CedarRequest
     written: Mapping[str, Any]
     facts: Mapping[str, FactValue] | None
     is_validated: bool
@@ -168,7 +172,7 @@ class _CorpusRequest:
     truth: CedarAnswer | None = None
 
     def expected(self, annotated: Mapping[str, str]) -> CedarAnswer:
-        """Return what the case expects, policies by Cedar's own ids, not their ``@id``."""
+        """Return the expected answer, with policies by Cedar's own ids instead of their ``@id``."""
         reasons, errors = (
             frozenset(annotated.get(name, name) for name in names)
             for names in (self.reasons, self.errors)
@@ -180,8 +184,8 @@ class _CorpusRequest:
         return self.truth is not None and self.truth.decision == "Allow"
 
 
-def _read_request(number: int, data: Any, found: ParsedInputs) -> _CorpusRequest | None:
-    """Return a request; ``None`` where it leaves open who asks, or for what."""
+def _read_request(number: int, data: Any, inputs: ParsedInputs) -> _CorpusRequest | None:
+    """Return a request; ``None`` if it has no principal or no resource."""
     if not isinstance(data, dict):
         raise ConfigurationError(f"requests[{number}] must be an object.")
     if data.get("principal") is None or data.get("resource") is None:
@@ -193,18 +197,18 @@ def _read_request(number: int, data: Any, found: ParsedInputs) -> _CorpusRequest
     if decision.lower() not in ("allow", "deny"):
         raise ConfigurationError(f"requests[{number}].decision must be allow or deny.")
     action = _uid(data, "action", number)
-    context = spelt_out(written, found.schema, action)
-    asked = CedarRequest(
+    context = explicit_context(written, inputs.schema, action)
+    cedar_request = CedarRequest(
         _uid(data, "principal", number), action, _uid(data, "resource", number), context
     )
     try:
-        facts: Mapping[str, FactValue] | None = in_python(context)
+        facts: Mapping[str, FactValue] | None = to_python(context)
     except (ValueError, OverflowError):
         facts = None
     return _CorpusRequest(
         number=number,
         description=str(data.get("description", data.get("desc", ""))),
-        asked=asked,
+        cedar_request=cedar_request,
         written=written,
         facts=facts,
         is_validated=data.get("validateRequest", True) is not False,
@@ -231,10 +235,10 @@ def _names(data: Mapping[str, Any], key: str, number: int) -> frozenset[str]:
 
 
 def _ask(snapshot: Snapshot, request: _CorpusRequest) -> Answer | None:
-    """Ask as a guard does; ``None`` where no application could pass this context."""
+    """Decide a request as a guard does; ``None`` if no application could pass its context."""
     if request.facts is None:
         return None
-    return ask(snapshot, request.asked, request.facts)
+    return ask(snapshot, request.cedar_request, request.facts)
 
 
 def _decision(answer: Answer | None) -> Any:
@@ -242,33 +246,35 @@ def _decision(answer: Answer | None) -> Any:
 
 
 def _complaint(
-    request: _CorpusRequest, answer: Answer | None, standing: Replay, found: ParsedInputs
+    request: _CorpusRequest, answer: Answer | None, standing: Replay, inputs: ParsedInputs
 ) -> str:
-    """Return what is wrong with a decision of ours; empty where Cedar's explains it."""
+    """Return the fault of a guard's decision; empty if it agrees with Cedar's answer."""
     truth = request.truth
     if answer is None or truth is None:
         return ""
     decision = answer.decision
     if decision.allowed:
         if truth.decision != "Allow":
-            return f"we allow what Cedar denies: {_say(truth)}."
+            return f"we allow a request that Cedar denies: {_answer_text(truth)}."
         named = frozenset(decision.policies)
-        return "" if named == truth.reasons else f"we allow by {_list(named)}, not {_say(truth)}."
+        if named == truth.reasons:
+            return ""
+        return f"we allow by {_list(named)}; Cedar returns {_answer_text(truth)}."
     if truth.decision != "Allow" or decision.code == "unknown_entity":
         return ""
     if decision.code == "evaluation_error":
         erred = {error.policy for error in decision.errors}
         explained = erred and erred <= truth.errors
-        return "" if explained else "we deny for an error that Cedar does not have."
-    if decision.code in _OF_THE_REQUEST:
+        return "" if explained else "we deny for an error that Cedar does not report."
+    if decision.code in _INVALID_REQUEST:
         strict = standing.by_cedar(
-            request.asked, schema=found.schema.handle, context=request.written
+            request.cedar_request, schema=inputs.schema.handle, context=request.written
         )
         return "" if strict.decision == "NoDecision" else f"we deny with {decision.code}."
-    return f"we deny with {decision.code}; Cedar says {_say(truth)}."
+    return f"we deny with {decision.code}; Cedar returns {_answer_text(truth)}."
 
 
-def _say(description: CedarAnswer) -> str:
+def _answer_text(description: CedarAnswer) -> str:
     text = f"{description.decision.lower()} by {_list(description.reasons)}"
     return f"{text}, errors in {_list(description.errors)}" if description.errors else text
 

@@ -11,15 +11,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One thing that is not as it must be.
+    """One failed comparison, or one case that can't be read.
 
     Attributes:
-        case: the case's file, relative to the corpus.
-        kind: ``unreadable``, ``validation``, ``cedar`` (Cedar itself says another thing than the
-            case), ``raw``, ``ours`` or ``cached``.
-        message: what was expected, and what came.
-        request: the request's number, from 0; ``None`` where the whole case is meant.
-        description: the request's own.
+        case: the file of the case, relative to the corpus.
+        kind: ``unreadable``, ``validation``, ``cedar`` (Cedar's answer differs from the case),
+            ``raw``, ``ours`` or ``cached``.
+        message: the expected and the actual result.
+        request: the number of the request, from 0; ``None`` for a whole case.
+        description: the description of the request in the case.
     """
 
     case: str
@@ -45,18 +45,19 @@ class Failure:
 
 @dataclass(slots=True)
 class CorpusReport:
-    """What a replay counted, and what failed.
+    """The counts and the failures of a replay.
 
     Attributes:
-        cases: files that are cases.
-        requests: requests in them.
-        raw: answers of the slices that equal Cedar's; each request is asked in each way its
-            principal can come to be known.
-        same, stricter: decisions as a guard makes them, that equal Cedar's, or deny more.
-        cached: answers that were found again in the cache.
-        refused: requests that a guard would never be asked: their policies do not validate, or
-            they have no principal or no resource.
-        too_deep: cases that were not replayed: a policy nests deeper than a bundle's may.
+        cases: the number of cases.
+        requests: the number of their requests.
+        raw: answers of the slices that equal Cedar's. A request whose principal is an entity of
+            the case counts twice: the principal also comes with the request instead.
+        same, stricter: decisions of a guard that equal Cedar's, or deny more.
+        cached: answers that came from the cache.
+        refused: requests that a guard never gets, since their policies are not valid, or they have
+            no principal or no resource.
+        too_deep: cases that were not replayed, since a policy is nested deeper than a bundle
+            allows.
     """
 
     cases: int = 0
@@ -91,12 +92,12 @@ class CorpusReport:
         return sum(failure.kind in kinds for failure in self.failures)
 
     def __str__(self) -> str:
-        lines = [f"{name}: not replayed: a policy nests too deep." for name in self.too_deep]
+        lines = [f"{name}: not replayed: a policy is nested too deep." for name in self.too_deep]
         lines.extend(str(failure) for failure in self.failures)
         lines.append(
             f"{self.cases} cases, {self.requests} requests. "
             f"Raw: {self.raw} same, {self.count('raw')} different. "
             f"Ours: {self.same} same, {self.stricter} stricter, {self.refused} refused, "
-            f"{self.cached} found again, {self.count('ours', 'cached')} different."
+            f"{self.cached} from the cache, {self.count('ours', 'cached')} different."
         )
         return "\n".join(lines)

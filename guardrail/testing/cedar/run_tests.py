@@ -1,8 +1,9 @@
 """Reads, runs and writes tests in the JSON format of ``cedar run-tests``.
 
 A test passes if Cedar itself, with the policies and the test's entities, decides as it expects. A
-guard's decision is shown beside it, since the two can differ: for Cedar a condition is a forbid,
-and a policy with an error is ignored. Tests that Cedar can't express are left out of an export.
+guard's decision is shown beside Cedar's, since the two can differ: for Cedar a condition is a
+forbid, and a policy with an error is ignored. Tests that Cedar's format can't express are left out
+of an export.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ from guardrail.bundle.assembly import Bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy import Snapshot
 from guardrail.policy.analysis.differential import CedarAnswer
-from guardrail.policy.analysis.plain_cedar import PlainCedar, guarded
+from guardrail.policy.analysis.plain_cedar import PlainCedar, answer_of_guard
 from guardrail.testing.files.cases import InvalidTest, PolicyTestCase, Suite
 from guardrail.testing.files.yaml_values import uid_at
 from guardrail.testing.run.report import Result
 from guardrail.testing.run.runner import Runner
 from guardrail.values import Decision
 
-#: More tests than this in one file are refused.
+#: The most tests in one file.
 LIMIT_TESTS: Final = 100_000
 
 _CODE: Final = "GR003"
 
 
 class _CedarRequest(Section):
-    """Who, what, on what; uids are text, as in policies."""
+    """The request of a test; uids are text, as in policies."""
 
-    model_config = ConfigDict(extra="ignore")  # as Cedar's own reader
+    model_config = ConfigDict(extra="ignore")  # like Cedar's own reader
 
     principal: str
     action: str
@@ -45,7 +46,7 @@ class _CedarRequest(Section):
 
 
 class _CedarTest(Section):
-    """One test; ``entities`` are there, or in a file beside the tests."""
+    """One test; ``entities`` is a list, or the name of a file beside the tests."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -59,13 +60,13 @@ class _CedarTest(Section):
 
 @dataclass(frozen=True, slots=True)
 class CedarResult:
-    """How one test ended, and how a guard decides the same.
+    """The result of one test, and a guard's decision on the same request.
 
     Attributes:
-        result: ``passed`` where Cedar answers as the test says.
-        cedar: what Cedar says; ``None`` where it could not be asked.
-        guard: what a guard decides; ``None`` where no call could ask so.
-        snapshot: what decided, for `Snapshot.describe`.
+        result: ``passed`` if Cedar answers as the test expects.
+        cedar: Cedar's answer; ``None`` if the test is not valid.
+        guard: a guard's decision; ``None`` if no call could make this request.
+        snapshot: the snapshot that decided, for `Snapshot.describe`.
     """
 
     result: Result
@@ -101,21 +102,20 @@ def run_cedar_tests(bundle: Bundle, file: Path) -> Iterator[CedarResult]:
     """Run the tests of a file on a bundle's policies, one by one.
 
     Arguments:
-        bundle: the bundle; its entities have no part in it.
-        file: a JSON list, as ``cedar run-tests --tests`` takes it.
+        bundle: the bundle; its entities are not used.
+        file: a JSON list, in the format of ``cedar run-tests --tests``.
 
     Raises:
-        ConfigurationError: where the file is no such list. What is wrong in one test is its
-            result.
-        OSError: where the file can't be read.
+        ConfigurationError: if the file is not such a list. A fault of one test is its result.
+        OSError: if the file can't be read.
     """
     raw = file.read_bytes()
     document = read_json(file.name, raw)
     if not isinstance(document.data, list):
-        message = "Expected a list of tests, as `cedar run-tests` takes it."
+        message = "Expected a list of tests, in the format of `cedar run-tests`."
         raise ConfigurationError.at(document.at(), _CODE, message)
     if len(document.data) > LIMIT_TESTS:
-        message = f"There are over {LIMIT_TESTS} tests. Split the file."
+        message = f"The file has more than {LIMIT_TESTS} tests. Split it."
         raise ConfigurationError.at(document.at(), "GR005", message)
     places = item_places(file.name, raw)
     return _CedarTestRunner(bundle.snapshot, file.parent).results(document.data, places)
@@ -130,7 +130,7 @@ class _CedarTestRunner:
         self._entities: tuple[str, Any, Snapshot] | None = None
 
     def results(self, tests: list[Any], places: list[Place]) -> Iterator[CedarResult]:
-        """Yield how each test ends."""
+        """Yield the result of each test."""
         for data, place in zip(tests, places, strict=False):
             name = data.get("name") if isinstance(data, dict) else None
             name = name if isinstance(name, str) else ""
@@ -143,7 +143,7 @@ class _CedarTestRunner:
         test = document.parse(_CedarTest, code=_CODE)
         entities, snapshot = self._among(test.entities, place)
         request = test.request
-        inquiry = self._bare.inquiry(
+        inquiry = self._bare.request(
             uid_at(request.principal, place),
             uid_at(request.action, place),
             uid_at(request.resource, place),
@@ -151,12 +151,12 @@ class _CedarTestRunner:
         )
         description = self._bare.ask(inquiry, entities)
         if description.decision not in ("Allow", "Deny"):
-            message = "Cedar can't be given this context. Correct the values in it."
+            message = "Cedar rejects the context of this request. Correct its values."
             raise ConfigurationError.at(place, _CODE, message)
         faults = tuple(
             Fault("GR602", place, message) for message in _differences(test, description)
         )
-        answer = guarded(snapshot, inquiry)
+        answer = answer_of_guard(snapshot, inquiry)
         return CedarResult(
             Result(test.name, place, "failed" if faults else "passed", faults),
             description,
@@ -165,93 +165,98 @@ class _CedarTestRunner:
         )
 
     def _among(self, written: list[Any] | str, place: Place) -> tuple[Any, Snapshot]:
-        """Return the entities of a test, and the policies among them; kept for the next one."""
+        """Return the entities of a test and a snapshot with them; keep both for the next test."""
         key = json.dumps(written)
         if self._entities is None or self._entities[0] != key:
             data = self._read(written, place) if isinstance(written, str) else written
             entities = self._bare.entities(data) if isinstance(data, list) else None
             if entities is None:
-                message = "`entities` must be a list of entities that fit the bundle's schema."
+                message = (
+                    "`entities` is not a list of entities that match the bundle's schema. Correct "
+                    "it."
+                )
                 raise ConfigurationError.at(place, _CODE, message)
-            self._entities = key, entities, self._bare.among(entities)
+            self._entities = key, entities, self._bare.with_entities(entities)
         return self._entities[1], self._entities[2]
 
     def _read(self, name: str, place: Place) -> Any:
-        """Return what stands in a file of entities, which lies in the tests' own folder."""
+        """Return the content of a file of entities, which must be in the folder of the tests."""
         root = self._folder.resolve()
         try:
             file = (root / name).resolve()
             raw = file.read_bytes() if file.is_relative_to(root) and file.is_file() else None
-        except (OSError, ValueError):  # a text that is no path on this machine
+        except (OSError, ValueError):  # the text is not a path on this machine
             raw = None
         if raw is None:
-            message = "`entities` must name a file in the folder of the tests, or be a list."
+            message = (
+                "`entities` names no file in the folder of the tests. Name one, or write a list."
+            )
             raise ConfigurationError.at(place, _CODE, message)
         return read_json(name, raw).data
 
 
 def _differences(test: _CedarTest, description: CedarAnswer) -> Iterator[str]:
-    """Yield what does not hold, by the rules of ``cedar run-tests``."""
+    """Yield the expectations that are not met, by the rules of ``cedar run-tests``."""
     decision = description.decision.lower()
     if test.decision != decision:
-        yield f"decision: expected {test.decision}; Cedar says {decision}"
+        yield f"decision: expected {test.decision}; Cedar returns {decision}"
         return
     missing = sorted(set(test.reason) - description.reasons)
     if missing:
-        came = ", ".join(sorted(description.reasons)) or "none"
-        yield f"reason: expected {', '.join(missing)} too; Cedar says {came}"
+        actual = ", ".join(sorted(description.reasons)) or "none"
+        yield f"reason: expected {', '.join(missing)}, too; Cedar returns {actual}"
     if test.num_errors != len(description.errors):
-        yield f"num_errors: expected {test.num_errors}; Cedar says {len(description.errors)}"
+        yield f"num_errors: expected {test.num_errors}; Cedar returns {len(description.errors)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A bundle's policies and tests, in the form of Cedar's own tools.
+    """A bundle's policies and tests, in the format of Cedar's own tools.
 
     Attributes:
         policies: all policies, as one text.
-        tests: what ``cedar run-tests --tests`` takes.
-        otherwise: the tests that Cedar decides otherwise than a guard.
-        left_out: the tests that Cedar can't be asked, each with why.
+        tests: the tests, in the format of ``cedar run-tests --tests``.
+        differing: the tests on which Cedar and a guard decide differently.
+        left_out: the tests that Cedar's format can't express, each with the reason.
     """
 
     policies: str
     tests: tuple[Mapping[str, Any], ...]
-    otherwise: tuple[PolicyTestCase, ...]
+    differing: tuple[PolicyTestCase, ...]
     left_out: tuple[tuple[Place, str], ...]
 
 
 def export(bundle: Bundle, suite: Suite) -> Export:
-    """Return the tests of a bundle as Cedar's: what they ask, and what Cedar itself answers.
+    """Return the tests of a bundle in Cedar's format: their requests with Cedar's answers.
 
-    Not what they expect: the file says how Cedar decides on the policies as they stand, so that
-    every Cedar tool can be held to it.
+    Each exported test expects Cedar's present answer, not what the bundle's test expects, so that
+    other Cedar tools can be compared with it.
     """
     bare, runner = PlainCedar(bundle.snapshot), Runner(bundle)
     tests: list[Mapping[str, Any]] = []
-    otherwise: list[PolicyTestCase] = []
+    differing: list[PolicyTestCase] = []
     left_out: list[tuple[Place, str]] = []
     for case in suite.cases:
         if isinstance(case, InvalidTest):
             left_out.append((case.place, "the test is not valid"))
             continue
         if case.steps:
-            left_out.append((case.place, "it is several calls, and Cedar decides one"))
+            left_out.append((case.place, "it makes several calls, and Cedar decides one request"))
             continue
         facts = runner.given(case)
         try:
-            inquiry, entities = bare.put(case.principal, case.action, case.resource, facts)
+            inquiry, entities = bare.to_request(case.principal, case.action, case.resource, facts)
         except ConfigurationError as error:
             left_out.append((case.place, error.message.rstrip(".")))
             continue
         handle = bare.entities(entities)
         description = None if handle is None else bare.ask(inquiry, handle)
         if description is None or description.decision not in ("Allow", "Deny"):
-            left_out.append((case.place, "Cedar can't be given it"))
+            left_out.append((case.place, "Cedar rejects its request"))
             continue
-        asked = bundle.snapshot.ask(case.principal, case.action, case.resource)
-        if asked.decide(facts).decision.allowed != (description.decision == "Allow"):
-            otherwise.append(case)
+        question = bundle.snapshot.ask(case.principal, case.action, case.resource)
+        if question.decide(facts).decision.allowed != (description.decision == "Allow"):
+            differing.append(case)
         tests.append(
             {
                 "name": case.name,
@@ -267,4 +272,4 @@ def export(bundle: Bundle, suite: Suite) -> Export:
                 "num_errors": len(description.errors),
             }
         )
-    return Export(bare.text, tuple(tests), tuple(otherwise), tuple(left_out))
+    return Export(bare.text, tuple(tests), tuple(differing), tuple(left_out))

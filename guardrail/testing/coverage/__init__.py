@@ -1,1 +1,1 @@
-"""Which policies and conditions a suite of tests has evaluated."""
+"""Measures which policies and conditions the tests of a bundle evaluate."""

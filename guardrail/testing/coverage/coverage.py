@@ -1,10 +1,10 @@
 """Measures which parts of the policies the tests of a bundle cover.
 
-Counted are, for each policy, its scope matched and not matched; for each condition in a clause,
-both of its values, as far as Cedar evaluates it; and for each obligation, a decision that requires
-it. Impossible outcomes are not counted: a scope that matches every request, an expression that is
-never false, or entities with which no request misses the scope. Whether the tests expect the right
-decisions is measured by mutants.
+It counts for each policy whether its scope was matched and missed; for each condition in a clause,
+whether Cedar evaluated it to true and to false; and for each obligation, whether a decision
+required it. Impossible outcomes are not counted: a scope that matches every request, an expression
+that is never false, or entities with which no request misses the scope. Mutants measure whether
+the tests expect the right decisions (`guardrail.testing.mutation`).
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from guardrail.policy.analysis.conditions import (
     ClausePart,
     ClauseTrace,
     ClauseTracer,
-    inescapable,
-    settled,
-    unmissable,
+    impossible_values,
+    matching_all_known_requests,
+    matching_all_requests,
 )
 from guardrail.policy.source.parser import Policy
 from guardrail.values import Decision
 
 
 @dataclass(slots=True)
-class PartSeen:
-    """One truth of a clause, and how often a test has seen it come to what.
+class PartCoverage:
+    """One condition of a clause, and how often tests evaluated it to each value.
 
     Attributes:
-        part: the truth.
-        true, false: how often it was that.
-        errors: how often its evaluation erred.
-        can_be_true, can_be_false: whether it can, as far as Cedar's validator knows.
+        part: the condition.
+        true, false: how often it had this value.
+        errors: how often its evaluation failed.
+        can_be_true, can_be_false: whether it can have this value, according to Cedar's validator.
     """
 
     part: ClausePart
@@ -47,7 +47,7 @@ class PartSeen:
 
     @property
     def unseen(self) -> tuple[str, ...]:
-        """What it was never seen as, of what it can be."""
+        """The possible values that it never had."""
         return tuple(
             name
             for name, count, can_be in (
@@ -59,106 +59,111 @@ class PartSeen:
 
 
 @dataclass(slots=True)
-class PolicySeen:
-    """One policy, and how often tests have met it.
+class PolicyCoverage:
+    """One policy, and how many requests of the tests matched and missed its scope.
 
     Attributes:
         policy: the policy.
-        can_miss: whether a request can miss its scope: what the validator and the entities rule out
-            is none.
+        can_miss: whether a request can miss its scope, given the validator and the entities.
         matched, missed: how many requests its scope matched, and missed.
-        applied: how many decisions demanded its obligations.
-        parts: the truths of its clauses.
+        applied: how many decisions required its obligations.
+        parts: the conditions of its clauses.
     """
 
     policy: Policy
     can_miss: bool
-    parts: tuple[PartSeen, ...]
+    parts: tuple[PartCoverage, ...]
     matched: int = 0
     applied: int = 0
     missed: int = 0
 
     @property
     def lacks(self) -> Iterator[str]:
-        """What no test has seen of the policy as a whole."""
+        """What no test covers of the policy, apart from its conditions."""
         if not self.matched:
             yield "its scope was never matched"
         if self.can_miss and not self.missed:
             yield "its scope was never missed"
         if self.policy.kind == "condition" and not self.applied:
-            yield "its obligations were never demanded"
+            yield "its obligations were never required"
 
 
 @dataclass(slots=True)
 class Coverage:
-    """What the tests of a bundle have tried of its policies, in bundle order.
+    """How much of the policies of a bundle its tests cover, in bundle order.
 
     Arguments:
-        snapshot: the bundle's.
+        snapshot: the policies of the bundle.
     """
 
     snapshot: Snapshot
-    policies: tuple[PolicySeen, ...] = ()
+    policies: tuple[PolicyCoverage, ...] = ()
     tracer: ClauseTracer = field(init=False)
-    _by_key: dict[str, PolicySeen] = field(default_factory=dict)
-    _by_anatomy: dict[int, tuple[ClauseEvaluator, tuple[PartSeen, ...]]] = field(
+    _by_key: dict[str, PolicyCoverage] = field(default_factory=dict)
+    _by_evaluator: dict[int, tuple[ClauseEvaluator, tuple[PartCoverage, ...]]] = field(
         default_factory=dict
     )
 
     def __post_init__(self) -> None:
         policies, schema = self.snapshot.policies, self.snapshot.schema
         self.tracer = ClauseTracer(self.snapshot)
-        whole = self.tracer.anatomy(policies)
-        always = unmissable(policies, schema) | inescapable(policies, self.snapshot)
-        never = settled(whole.parts, schema)
-        parts: dict[str, list[PartSeen]] = {policy.key: [] for policy in policies}
+        whole = self.tracer.evaluator(policies)
+        always = matching_all_requests(policies, schema) | matching_all_known_requests(
+            policies, self.snapshot
+        )
+        never = impossible_values(whole.parts, schema)
+        parts: dict[str, list[PartCoverage]] = {policy.key: [] for policy in policies}
         for number, part in enumerate(whole.parts):
-            seen = PartSeen(part, (number, "true") not in never, (number, "false") not in never)
-            parts[part.policy.key].append(seen)
+            covered = PartCoverage(
+                part, (number, "true") not in never, (number, "false") not in never
+            )
+            parts[part.policy.key].append(covered)
         self.policies = tuple(
-            PolicySeen(policy, policy.key not in always, tuple(parts[policy.key]))
+            PolicyCoverage(policy, policy.key not in always, tuple(parts[policy.key]))
             for policy in policies
         )
-        self._by_key = {seen.policy.key: seen for seen in self.policies}
+        self._by_key = {covered.policy.key: covered for covered in self.policies}
 
     def add(self, trace: ClauseTrace, decision: Decision) -> None:
-        """Count one test: what its request met, and what was decided."""
-        for seen in self.policies:
-            seen.missed += 1
-        for policy in trace.anatomy.policies:
-            seen = self._by_key[policy.key]
-            seen.matched += 1
-            seen.missed -= 1
-        for seen_part, value in zip(self._parts(trace.anatomy), trace.values, strict=False):
+        """Count one request of a test, by its trace and its decision."""
+        for covered in self.policies:
+            covered.missed += 1
+        for policy in trace.evaluator.policies:
+            covered = self._by_key[policy.key]
+            covered.matched += 1
+            covered.missed -= 1
+        for part, value in zip(self._parts(trace.evaluator), trace.values, strict=False):
             if value == "true":
-                seen_part.true += 1
+                part.true += 1
             elif value == "false":
-                seen_part.false += 1
+                part.false += 1
             elif value == "error":
-                seen_part.errors += 1
+                part.errors += 1
         if decision.allowed and decision.obligations:
-            demanding = {name for held in decision.obligations for name in held.policies}
-            for policy in trace.anatomy.policies:
-                if policy.id in demanding:
+            requiring = {name for held in decision.obligations for name in held.policies}
+            for policy in trace.evaluator.policies:
+                if policy.id in requiring:
                     self._by_key[policy.key].applied += 1
 
-    def _parts(self, anatomy: ClauseEvaluator) -> tuple[PartSeen, ...]:
-        """Return what is counted for each part of some policies, in the order of these."""
-        known = self._by_anatomy.get(id(anatomy))
-        if known is None or known[0] is not anatomy:
-            parts = [part for policy in anatomy.policies for part in self._by_key[policy.key].parts]
-            known = self._by_anatomy[id(anatomy)] = (anatomy, tuple(parts))
+    def _parts(self, evaluator: ClauseEvaluator) -> tuple[PartCoverage, ...]:
+        """Return the counters of the conditions of some policies, in the order of the policies."""
+        known = self._by_evaluator.get(id(evaluator))
+        if known is None or known[0] is not evaluator:
+            parts = [
+                part for policy in evaluator.policies for part in self._by_key[policy.key].parts
+            ]
+            known = self._by_evaluator[id(evaluator)] = (evaluator, tuple(parts))
         return known[1]
 
     @property
-    def atoms(self) -> tuple[PartSeen, ...]:
-        """The smallest truths, of all policies."""
-        return tuple(seen for each in self.policies for seen in each.parts if seen.part.is_atom)
+    def atoms(self) -> tuple[PartCoverage, ...]:
+        """The atomic conditions of all policies."""
+        return tuple(part for each in self.policies for part in each.parts if part.part.is_atom)
 
     @property
     def points(self) -> tuple[int, int]:
-        """How many things were seen, and how many there are to see."""
-        seen = wanted = 0
+        """How many outcomes the tests covered, and how many are possible."""
+        covered = possible = 0
         for each in self.policies:
             is_condition = each.policy.kind == "condition"
             counts = [each.matched, *([each.missed] if each.can_miss else [])]
@@ -167,19 +172,19 @@ class Coverage:
                 if part.part.is_atom:
                     counts += [part.true] if part.can_be_true else []
                     counts += [part.false] if part.can_be_false else []
-            wanted += len(counts)
-            seen += sum(map(bool, counts))
-        return seen, wanted
+            possible += len(counts)
+            covered += sum(map(bool, counts))
+        return covered, possible
 
     @property
     def percent(self) -> float:
-        """How much was seen of what there is to see; 100 where that is nothing."""
-        seen, wanted = self.points
-        return 100.0 * seen / wanted if wanted else 100.0
+        """The covered share of the possible outcomes; 100 if there are none."""
+        covered, possible = self.points
+        return 100.0 * covered / possible if possible else 100.0
 
     @property
     def summary(self) -> str:
-        """The whole in one line."""
+        """The coverage in one line."""
         atoms = self.atoms
         both = sum(not each.unseen for each in atoms)
         scopes = sum(
@@ -191,7 +196,7 @@ class Coverage:
         )
 
     def lacks(self) -> Iterator[tuple[str, str]]:
-        """Yield what no test has seen, each with its place."""
+        """Yield what no test covers, each with its place."""
         for each in self.policies:
             name = each.policy.id
             for what in each.lacks:
@@ -204,11 +209,11 @@ class Coverage:
 
     def as_json(self) -> dict[str, Any]:
         """Return the coverage as plain JSON data."""
-        seen, wanted = self.points
+        covered, possible = self.points
         return {
             "percent": round(self.percent, 2),
-            "seen": seen,
-            "wanted": wanted,
+            "seen": covered,
+            "wanted": possible,
             "policies": [
                 {
                     "policy": each.policy.id,

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Final
 
-from guardrail.testing.coverage.coverage import Coverage, PartSeen, PolicySeen
+from guardrail.testing.coverage.coverage import Coverage, PartCoverage, PolicyCoverage
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _STYLE: Final = """
@@ -36,9 +36,9 @@ mark{color:inherit;border-radius:3px;padding:1px 0}
 def to_html(coverage: Coverage) -> str:
     """Return the page of a coverage."""
     name = escape(coverage.snapshot.name)
-    files: dict[str, list[PolicySeen]] = {}
-    for seen in coverage.policies:
-        files.setdefault(seen.policy.chunk.source.file, []).append(seen)
+    files: dict[str, list[PolicyCoverage]] = {}
+    for each in coverage.policies:
+        files.setdefault(each.policy.chunk.source.file, []).append(each)
     body = "".join(
         f"<h2>{escape(file)}</h2><pre>{''.join(_file(policies))}</pre>"
         for file, policies in files.items()
@@ -49,28 +49,28 @@ def to_html(coverage: Coverage) -> str:
         '<meta name="viewport" content="width=device-width">'
         f"<title>Coverage of {name}</title><style>{_STYLE}</style></head><body><main>"
         f"<h1>Coverage of {name}</h1><p>{escape(coverage.summary)}</p>"
-        '<p><mark class="both">seen true and false</mark>, <mark class="half">seen one way</mark>, '
-        '<mark class="none">never seen</mark></p>'
+        '<p><mark class="both">true and false</mark>, <mark class="half">one value only</mark>, '
+        '<mark class="none">never evaluated</mark></p>'
         f"{body}</main></body></html>\n"
     )
 
 
-def _file(policies: Sequence[PolicySeen]) -> Iterator[str]:
-    """Yield the text of a file, marked; a text that several links share is marked for all."""
+def _file(policies: Sequence[PolicyCoverage]) -> Iterator[str]:
+    """Yield the text of a file with marks; policies of one template share the marks of its text."""
     text = policies[0].policy.chunk.source.text
-    marks: dict[tuple[int, int], list[PartSeen]] = {}
+    marks: dict[tuple[int, int], list[PartCoverage]] = {}
     notes: dict[int, list[str]] = {}
-    for seen in policies:
-        for part in seen.parts:
+    for each in policies:
+        for part in each.parts:
             if part.part.is_atom:
                 marks.setdefault(part.part.span, []).append(part)
-        for lack in seen.lacks:
-            note = f"{seen.policy.id}: {lack}" if seen.policy.template else lack
-            notes.setdefault(seen.policy.chunk.end, []).append(note)
+        for lack in each.lacks:
+            note = f"{each.policy.id}: {lack}" if each.policy.template else lack
+            notes.setdefault(each.policy.chunk.end, []).append(note)
     at = 0
     for place in sorted({*(start for start, _ in marks), *notes}):
         if place < at:
-            continue  # within one that is marked: a whole clause, whose parts were not found
+            continue  # inside a mark: a whole clause whose single conditions were not found
         yield escape(text[at:place])
         at = place
         for note in notes.get(place, ()):
@@ -78,12 +78,12 @@ def _file(policies: Sequence[PolicySeen]) -> Iterator[str]:
         ends = [end for start, end in marks if start == place]
         if ends:
             at = max(ends)
-            found = [part for span, parts in marks.items() if span[0] == place for part in parts]
-            yield _marked(text[place:at], found)
+            marked = [part for span, parts in marks.items() if span[0] == place for part in parts]
+            yield _marked(text[place:at], marked)
     yield escape(text[at:])
 
 
-def _marked(text: str, parts: Sequence[PartSeen]) -> str:
+def _marked(text: str, parts: Sequence[PartCoverage]) -> str:
     true, false = sum(part.true for part in parts), sum(part.false for part in parts)
     errors = sum(part.errors for part in parts)
     unseen = {name for part in parts for name in part.unseen}

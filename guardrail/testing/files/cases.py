@@ -1,9 +1,9 @@
 """Reads ``tests/*_test.yaml`` into test cases.
 
-A test is completed with what the file's `given` section defines for all tests. An unknown key is an
-error with its file and line, since an ignored key would test less than it states. A test that is
-not valid is kept with its faults, so that it does not hide the others. Names of facts and policies
-are checked later, against the bundle.
+The `given` section of a file completes each of its tests. An unknown key is an error with its file
+and line, since a test with an ignored key would check less than its text states. A test that is
+not valid is kept with its faults, so that the others still run. Names of facts and policies are
+checked later, against the bundle.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from guardrail.testing.files.yaml_values import MISSING, TAGS, duration_of, prin
 from guardrail.testing.properties.format import InvalidProperty, Property, read_properties
 from guardrail.values import Entity, Principal
 
-#: More test files than this are refused.
+#: The greatest number of test files in a bundle.
 LIMIT_FILES: Final = 1_000
 
 _EXPECT: Final = ("expect",)
@@ -40,7 +40,7 @@ _EXPECT: Final = ("expect",)
 
 @dataclass(frozen=True, slots=True)
 class CallInput:
-    """The guarded parameter of a call, and what it is given."""
+    """The name of the guarded parameter, and the value that the call passes to it."""
 
     name: str
     value: Any = field(compare=False)
@@ -48,7 +48,7 @@ class CallInput:
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """What the model of a call returns; or yields, piece by piece."""
+    """The output of the model: one value, or the pieces of a stream."""
 
     pieces: tuple[Any, ...] = field(compare=False)
     streams: bool
@@ -56,7 +56,10 @@ class ModelOutput:
 
 @dataclass(frozen=True, slots=True)
 class RequestPlaces:
-    """The places of the names in a request; ``caller`` and ``caller_at`` locate the caller."""
+    """Where the file writes the names of a request, for the places of faults.
+
+    ``caller`` is the document that describes the caller, and ``caller_at`` the path in it.
+    """
 
     caller: Document
     caller_at: tuple[Key, ...]
@@ -64,7 +67,7 @@ class RequestPlaces:
     resource: Place
 
     def at(self, where: tuple[Key, ...], document: Document) -> Place:
-        """Return where a name of the request stands, by its path in the request."""
+        """Return the place of a name, by its path in the request."""
         if where[0] == "action":
             return self.action
         if where[0] == "resource":
@@ -76,12 +79,13 @@ class RequestPlaces:
 
 @dataclass(frozen=True, slots=True)
 class PolicyTestCase:
-    """One test, read and completed. ``facts`` are merged, with `MISSING` where it says so.
+    """One test, completed with the `given` section of its file.
 
-    ``document`` is the test in its file, ``request_places`` are the places of the names in its
-    request, and ``expect_at`` is the path of its expectation. A test with ``input`` or ``output``
-    is a whole call. A test with ``steps``, which are cases as well, makes the calls of all of them;
-    its own fields are those of the first.
+    ``facts`` are merged; a fact that the test marks ``!missing`` is `MISSING`. ``document`` is the
+    test in its file, ``request_places`` are the places of the names in its request, and
+    ``expect_at`` is the path of its expectation. A test with ``input`` or ``output`` makes a whole
+    call. A test with ``steps`` makes the calls of all its steps; each step is a case, and the
+    fields of the test itself are those of the first step.
     """
 
     name: str
@@ -103,18 +107,18 @@ class PolicyTestCase:
 
     @property
     def calls(self) -> tuple[PolicyTestCase, ...]:
-        """The calls that the test makes; none where it asks the policies only."""
+        """The calls that the test makes; empty if it evaluates the policies only."""
         is_call = self.input is not None or self.output is not None
         return self.steps or ((self,) if is_call else ())
 
     def at(self, name: str) -> Place:
-        """Return where a key of the expectation stands."""
+        """Return the place of a key of the expectation."""
         return self.document.at(*self.expect_at, name)
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidTest:
-    """A test that is not valid (or a file, where it has no ``name``), and why."""
+    """A test that is not valid, with its faults; without a ``name``, a whole file."""
 
     name: str
     place: Place
@@ -125,8 +129,8 @@ class InvalidTest:
 class Suite:
     """The tests of a bundle, in the order of their files and lines.
 
-    ``given`` are the sections whose facts stand for all tests of a file, and ``unused`` the
-    principals in them that no test names.
+    ``given`` are the `given` sections of the files, and ``unused`` the principals in them that no
+    test names.
     """
 
     cases: tuple[PolicyTestCase | InvalidTest, ...]
@@ -136,9 +140,9 @@ class Suite:
 
 
 def read_suite(folder: Path) -> Suite:
-    """Return the tests of the bundle in ``folder``; one without ``tests/`` has none.
+    """Return the tests of the bundle in ``folder``; none if it has no ``tests`` folder.
 
-    Raises `OSError` where a file can't be read.
+    Raises `OSError` if a file can't be read.
     """
     root, tests = folder.resolve(), folder / "tests"
     cases: list[PolicyTestCase | InvalidTest] = []
@@ -154,29 +158,29 @@ def read_suite(folder: Path) -> Suite:
     ]
     if len(files) > LIMIT_FILES:
         place = Place("tests")
-        message = f"There are over {LIMIT_FILES} test files. Join some."
+        message = f"There are more than {LIMIT_FILES} test files. Merge some of them."
         return Suite((InvalidTest("", place, (Fault("GR005", place, message),)),))
     for file in files:
         name = file.relative_to(folder).as_posix()
         try:
             _check_file(file, name, is_within=file.resolve().is_relative_to(root))
             document = read_yaml(name, read_regular(file, limit_bytes=limit_of(name)), tags=TAGS)
-            found, common = _read_file(document)
+            file_cases, common = _read_file(document)
             if "properties" in document.data:
                 properties.extend(read_properties(document.below("properties")))
         except ConfigurationError as error:
             place = error.faults[0].place if error.faults else Place(name)
             cases.append(InvalidTest("", place, error.faults))
             continue
-        cases.extend(found)
+        cases.extend(file_cases)
         if common is not None:
             given.append(common)
-            unused.extend(_unused(common, found))
+            unused.extend(_unused(common, file_cases))
     return Suite(tuple(cases), tuple(given), tuple(properties), tuple(unused))
 
 
 def _unused(common: Document, cases: Sequence[PolicyTestCase | InvalidTest]) -> Iterator[Document]:
-    """Yield the principals of a file that none of its tests names."""
+    """Yield the principals of a file that no test of the file names."""
     calls = [
         call for case in cases if isinstance(case, PolicyTestCase) for call in (case, *case.steps)
     ]
@@ -188,10 +192,12 @@ def _unused(common: Document, cases: Sequence[PolicyTestCase | InvalidTest]) -> 
 
 def _check_file(file: Path, name: str, *, is_within: bool) -> None:
     if not is_within:
-        message = "The file is a link out of the bundle. Put the file itself there."
+        message = "The file is a link to a file outside the bundle. Put the file itself there."
         raise ConfigurationError.at(Place(name), "GR001", message)
     if name.count("/") > 1 or not name.endswith("_test.yaml"):
-        message = "Only tests/NAME_test.yaml is read, so this would never run. Rename the file."
+        message = (
+            "Only files named tests/NAME_test.yaml are read, so this file never runs. Rename it."
+        )
         raise ConfigurationError.at(Place(name), "GR001", message)
     if file.stat().st_size > limit_of(name):
         raise ConfigurationError(faults=(too_large(name),))
@@ -200,12 +206,12 @@ def _check_file(file: Path, name: str, *, is_within: bool) -> None:
 def _read_file(document: Document) -> tuple[list[PolicyTestCase | InvalidTest], Document | None]:
     if not isinstance(document.data, dict):
         message = (
-            "Expected a mapping with `tests`, and with `given` where they have a part in common."
+            "Expected a mapping with `tests`, and with `given` for what all tests have in common."
         )
         raise ConfigurationError.at(document.at(), "GR003", message)
     head = document.parse(TestFileSection)
     if head.model_fields_set.isdisjoint(("tests", "properties")):
-        message = "`tests` is required. Add it, or `properties`."
+        message = "The file has neither `tests` nor `properties`. Add one of them."
         raise ConfigurationError.at(document.at(), "GR003", message)
     common = document.below("given") if head.given is not None else Document(document.file, {})
     reader = _TestFileReader(common)
@@ -216,7 +222,7 @@ def _read_file(document: Document) -> tuple[list[PolicyTestCase | InvalidTest], 
 
 
 class _TestFileReader:
-    """Reads the tests of one file, over what they have in common."""
+    """Reads the tests of one file, completing each with the `given` section."""
 
     def __init__(self, common: Document) -> None:
         self._given = common.parse(Given)
@@ -229,7 +235,7 @@ class _TestFileReader:
         }
 
     def read(self, document: Document) -> Sequence[PolicyTestCase | InvalidTest]:
-        """Return one test, or why it can't be asked; a matrix is one for each of its cells."""
+        """Return the cases of one test: one, or one per cell of a matrix, or an `InvalidTest`."""
         data = document.data
         name = data.get("name") if isinstance(data, dict) else None
         name = name if isinstance(name, str) else ""
@@ -239,7 +245,9 @@ class _TestFileReader:
                 raise ConfigurationError.at(document.at(), "GR003", message)
             cases = self._cases(document)
             if name in self._names:
-                message = f"The same name stands at {self._names[name]}. Name each test once."
+                message = (
+                    f"The test at {self._names[name]} has the same name. Give each test its own."
+                )
                 raise ConfigurationError.at(document.at("name"), "GR003", message)
         except ConfigurationError as error:
             return [InvalidTest(name, document.at(), error.faults)]
@@ -247,43 +255,43 @@ class _TestFileReader:
         return cases
 
     def _cases(self, document: Document) -> list[PolicyTestCase]:
-        asked = document.parse(PolicyTestSection)
-        if asked.matrix is not None:
-            return self._cells(asked, document)
-        if asked.steps is not None:
-            return [self._of_steps(asked, document)]
-        case = self._case([(asked, document)], asked)
-        if case.expected.of_a_call and not case.calls:
-            key = case.expected.of_a_call[0]
+        section = document.parse(PolicyTestSection)
+        if section.matrix is not None:
+            return self._cells(section, document)
+        if section.steps is not None:
+            return [self._of_steps(section, document)]
+        case = self._case([(section, document)], section)
+        if case.expected.call_keys and not case.calls:
+            key = case.expected.call_keys[0]
             message = (
-                f"`{key}` is of a call, and this test asks the policies only. Add `input`, "
-                "`output` or `steps`."
+                f"`{key}` applies to calls only, and this test evaluates the policies alone. "
+                "Add `input`, `output` or `steps`."
             )
             raise ConfigurationError.at(case.at(key), "GR003", message)
         return [case]
 
-    def _of_steps(self, asked: PolicyTestSection, document: Document) -> PolicyTestCase:
+    def _of_steps(self, section: PolicyTestSection, document: Document) -> PolicyTestCase:
         steps = []
-        for index in range(len(asked.steps or ())):
+        for index in range(len(section.steps or ())):
             below = document.below("steps", index)
             step = below.parse(StepSection)
-            case = self._case([(step, below), (asked, document)], asked, step.expect)
+            case = self._case([(step, below), (section, document)], section, step.expect)
             after_s = 0.0
             if step.after is not None:
                 after_s = duration_of(step.after, below.at("after")).total_seconds()
             steps.append(replace(case, times=step.times, after_s=after_s))
         return replace(steps[0], place=document.at(), document=document, steps=tuple(steps))
 
-    def _cells(self, asked: PolicyTestSection, document: Document) -> list[PolicyTestCase]:
+    def _cells(self, section: PolicyTestSection, document: Document) -> list[PolicyTestCase]:
         """Return a case for each cell of a matrix."""
         cases = []
-        for cell in cells_of(asked, document):
-            one = asked.model_copy(
+        for cell in cells_of(section, document):
+            one = section.model_copy(
                 update={
-                    "name": cell.name(asked.name),
+                    "name": cell.name(section.name),
                     "known": cell.who,
-                    "action": cell.action or asked.action,
-                    "resource": cell.resource or asked.resource,
+                    "action": cell.action or section.action,
+                    "resource": cell.resource or section.resource,
                     "expect": cell.expected,
                 }
             )
@@ -303,26 +311,26 @@ class _TestFileReader:
     def _case(
         self,
         layers: Sequence[tuple[Situation, Document]],
-        asked: PolicyTestSection,
+        section: PolicyTestSection,
         expect: Expect | None = None,
         who_at: tuple[Key, ...] = ("as",),
     ) -> PolicyTestCase:
-        """Return one case; a key counts from the first of its layers that has it."""
+        """Return one case. The first layer that has a key provides its value."""
         for _, document in layers:
             _check_facts(document)
-        wanted = expect or asked.expect
-        now = asked.now or self._given.now
+        wanted = expect or section.expect
+        now = section.now or self._given.now
         value, product = _input(layers), _output(layers)
         principal, caller, caller_at = self._caller(layers, who_at)
         action, action_at = self._text("action", layers)
         resource, resource_at = self._text("resource", layers)
         facts: Any = self._given.facts
-        if value is not None:  # then the facts of the input are those that it has
+        if value is not None:  # the facts of the input are computed from the input itself
             facts = {place: below for place, below in facts.items() if place != "input"}
         for situation, _ in reversed(layers):
             facts = _merged(facts, situation.facts)
         return PolicyTestCase(
-            name=asked.name,
+            name=section.name,
             place=layers[0][1].at(),
             principal=principal,
             action=uid_at(action, action_at) if "::" in action else Entity("Action", action),
@@ -350,7 +358,7 @@ class _TestFileReader:
     def _caller(
         self, layers: Sequence[tuple[Situation, Document]], who_at: tuple[Key, ...]
     ) -> tuple[Principal | Entity, Document, tuple[Key, ...]]:
-        """Return the caller, with the document and the path at which it is written."""
+        """Return the caller, and the document and path that describe it."""
         for situation, document in layers:
             if situation.known is not None and situation.principal is not None:
                 message = "The test names both `as` and `principal`. Keep one."
@@ -359,10 +367,10 @@ class _TestFileReader:
                 below = document.below("principal")
                 return principal_of(situation.principal, below), document, ("principal",)
             if situation.known is not None:
-                found = self._known(situation.known, document.at(*who_at))
+                principal = self._known(situation.known, document.at(*who_at))
                 if situation.known in self._principals:
-                    return found, self._common, ("principals", situation.known)
-                return found, document, who_at
+                    return principal, self._common, ("principals", situation.known)
+                return principal, document, who_at
         raise ConfigurationError.at(
             layers[-1][1].at(), "GR003", "The test names no caller. Add `as`."
         )
@@ -373,49 +381,52 @@ class _TestFileReader:
             return known
         if "::" in name:
             return uid_at(name, place)
-        there_are = ", ".join(sorted(self._principals)) or "none"
-        hint = did_you_mean(name, self._principals, f"There are: {there_are}.")
-        message = f"`as` is no name under given.principals, and no uid. {hint}"
+        names = ", ".join(sorted(self._principals)) or "none"
+        hint = did_you_mean(name, self._principals, f"The names are: {names}.")
+        message = f"`as` is neither a name under given.principals nor a uid. {hint}"
         raise ConfigurationError.at(place, "GR601", message)
 
 
 def _column(document: Document, key: str, name: str) -> Place | None:
-    """Return where a matrix names an action or a resource; ``None`` where it names none."""
+    """Return the place of an action or a resource of a matrix; ``None`` if the name is empty."""
     if not name:
         return None
     return document.at("matrix", key, document.data["matrix"][key].index(name))
 
 
 def _input(layers: Sequence[tuple[Situation, Document]]) -> CallInput | None:
-    """Return the guarded parameter, made ready."""
+    """Return the guarded parameter, with its value built."""
     for situation, document in layers:
         if situation.input is not None:
             (name,) = situation.input
             if not name.isidentifier():
-                message = "Expected the name of the guarded parameter, and its value below it."
+                message = (
+                    "`input` does not name a parameter. Write the name of the guarded parameter, "
+                    "and the value below it."
+                )
                 raise ConfigurationError.at(document.at("input"), "GR003", message)
             return CallInput(name, payload(document.below("input", name)))
     return None
 
 
 def _output(layers: Sequence[tuple[Situation, Document]]) -> ModelOutput | None:
-    """Return what the model returns, made ready."""
+    """Return the output of the model, with its values built."""
     for situation, document in layers:
         if situation.stream is not None:
             pieces = document.below("stream")
-            made = [payload(pieces.below(index)) for index in range(len(situation.stream))]
-            return ModelOutput(tuple(made), streams=True)
+            values = [payload(pieces.below(index)) for index in range(len(situation.stream))]
+            return ModelOutput(tuple(values), streams=True)
         if "output" in situation.model_fields_set:
             return ModelOutput((payload(document.below("output")),), streams=False)
     return None
 
 
 def _check_facts(document: Document) -> None:
-    """Refuse facts of another form than `place: {name: value}`."""
+    """Raise for facts that do not have the form ``namespace: {name: value}``."""
     facts = document.data.get("facts", {})
     for place, below in facts.items():
         if not isinstance(below, dict) and below is not MISSING:
-            message = f"`facts.{place}` holds facts by name, such as {{rows: 10}}, or is !missing."
+            message = f"Expected facts by name, such as {{rows: 10}}, or !missing, for `{place}`."
             raise ConfigurationError.at(document.at("facts", place), "GR003", message)
     _check_marks(document, facts, ("facts",))
 
@@ -424,19 +435,19 @@ def _check_marks(document: Document, data: Any, path: tuple[str | int, ...]) -> 
     if isinstance(data, dict):
         for name, below in data.items():
             if not isinstance(name, str):
-                message = "The names of facts are text. Put this one in quotes."
+                message = "The name of a fact must be text. Put it in quotes."
                 raise ConfigurationError.at(document.at(*path, str(name)), "GR003", message)
             _check_marks(document, below, (*path, name))
     elif isinstance(data, list):
         for index, item in enumerate(data):
             if item is MISSING:
-                message = "!missing marks a fact, and no item of a list. Leave the item out."
+                message = "!missing marks facts, not items of a list. Leave the item out."
                 raise ConfigurationError.at(document.at(*path, index), "GR003", message)
             _check_marks(document, item, (*path, index))
 
 
 def _merged(under: Any, over: Any) -> Any:
-    """Return two trees of facts as one; where both have a value, that of ``over`` counts."""
+    """Merge two trees of facts; where both have a value, the value of ``over`` wins."""
     if isinstance(under, Mapping) and isinstance(over, Mapping):
         both = {name: _merged(under[name], value) for name, value in over.items() if name in under}
         return {**under, **over, **both}

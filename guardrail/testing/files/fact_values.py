@@ -1,4 +1,4 @@
-"""Turns the facts of a test into those of a decision, and finds facts that a test leaves open.
+"""Computes the facts of a test's decision, and finds facts for which a test has no value.
 
 A fact that the policies read must have a value, be marked missing, or follow from the test's own
 time or input. Otherwise the result would depend on how a policy treats a missing fact.
@@ -14,12 +14,12 @@ from guardrail._ports import FactContext, FactSource
 from guardrail.errors import Fault
 from guardrail.facts import InputFacts, TimeFacts
 from guardrail.policy import Question, Snapshot
-from guardrail.policy.engine.request_names import Names
+from guardrail.policy.engine.request_names import RequestNames
 from guardrail.testing.files.cases import PolicyTestCase
 from guardrail.testing.files.yaml_values import MISSING, PrincipalSection, leaves, principal_of
 from guardrail.values import NO_INPUT, Entity, Identity, Path, Principal, View
 
-#: Stands where a tree of facts has nothing, which is another thing than `MISSING`.
+#: Marks a path at which a tree of facts has no value and no `MISSING`.
 _NOTHING: Final = object()
 
 
@@ -37,9 +37,9 @@ def stated_facts(
     now: float | None,
     view: View = NO_INPUT,
 ) -> Any:
-    """Return the facts of one place as a call would have them, with the marks of what is missing.
+    """Return the facts of one namespace as a call would have them, with `MISSING` for missing ones.
 
-    What the test says stands over what follows from its time, and from its input.
+    Values that the test states replace those that are computed from its time and its input.
     """
     given = case.facts.get(source.namespace, {})
     if given is MISSING or not (
@@ -53,9 +53,9 @@ def stated_facts(
 
 
 def all_stated_facts(question: Question, case: PolicyTestCase) -> dict[str, Any]:
-    """Return all facts of a case that asks the policies only.
+    """Return all facts of a case that evaluates the policies only.
 
-    Every place whose source would be asked is there, as in a call, if only empty.
+    As in a call, each namespace whose source would be called is present, even if it is empty.
     """
     return {
         source.namespace: stated_facts(case, source, names, case.now)
@@ -64,30 +64,30 @@ def all_stated_facts(question: Question, case: PolicyTestCase) -> dict[str, Any]
 
 
 class UnstatedFacts:
-    """Finds the facts that a snapshot's policies read, and of which a test says nothing."""
+    """Finds the facts that a snapshot's policies read and for which a test has no value."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._demanded: dict[tuple[Entity, tuple[str, ...]], bool] = {}
 
     def faults(self, question: Question, facts: Mapping[str, Any], at: Document) -> list[Fault]:
-        """Return the fault of a test that leaves something open, if it does."""
+        """Return one fault that names all unstated facts; an empty list if there are none."""
         unstated = self._find(question, facts)
         if not unstated:
             return []
         action = question.plan.action if question.plan is not None else ""
         message = (
-            f"The policies of {action} read {', '.join(unstated)}, of which the test says "
-            "nothing. Give a value under `facts`, or mark it !missing."
+            f"The policies of {action} read {', '.join(unstated)}, which the test does not state. "
+            "Add a value under `facts`, or mark the fact !missing."
         )
         if any(name.startswith("time.") for name in unstated):
-            message += " The facts of time follow from `now`."
+            message += " Facts about the time are computed from `now`."
         return [Fault("GR600", at.at(), message)]
 
     def _find(self, question: Question, facts: Mapping[str, Any]) -> list[str]:
-        """Return the facts that are read, and neither there nor marked nor optional."""
+        """Return the facts that are read and required, but neither stated nor marked missing."""
         plan = question.plan
-        if plan is None:  # refused for who or what: then no fact is looked at
+        if plan is None:  # the names of the request are refused before any fact is read
             return []
         unstated = []
         for path, _ in leaves(plan.shape):
@@ -104,12 +104,12 @@ class UnstatedFacts:
 
 
 def _at(facts: Any, path: tuple[str, ...]) -> Any:
-    """Return what stands at a path: a value, `MISSING` there or above it, or `_NOTHING`."""
+    """Return the value at a path, `MISSING` if the path or a parent is missing, or `_NOTHING`."""
     for name in path:
         if facts is MISSING:
             return MISSING
         if not isinstance(facts, Mapping):
-            return facts  # of a wrong type: the decision has the say
+            return facts  # of a wrong type, which the decision reports
         facts = facts.get(name, _NOTHING)
         if facts is _NOTHING:
             return _NOTHING
@@ -117,7 +117,7 @@ def _at(facts: Any, path: tuple[str, ...]) -> Any:
 
 
 def without_marks(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts without those that are marked missing; a place stays, if only empty."""
+    """Return the facts without those marked missing; a namespace stays, even if it is empty."""
     return {place: {} if below is MISSING else _strip(below) for place, below in facts.items()}
 
 
@@ -130,17 +130,17 @@ def _strip(data: Any) -> Any:
 def undeclared(
     document: Document, snapshot: Snapshot, actions: Iterable[Entity]
 ) -> tuple[Fault, ...]:
-    """Return a fault for each fact of a section that the schema gives none of some actions."""
+    """Return a fault for each fact of a section that the schema declares for no given action."""
     return tuple(
         Fault("GR601", document.at(*each.where), each.message)
-        for each in Names(snapshot).facts(actions, document.data.get("facts", {}))
+        for each in RequestNames(snapshot).facts(actions, document.data.get("facts", {}))
     )
 
 
-def misnamed(document: Document, snapshot: Snapshot) -> tuple[Fault, ...]:
-    """Return a fault for each name of a principal that the bundle does not have."""
+def unknown_names(document: Document, snapshot: Snapshot) -> tuple[Fault, ...]:
+    """Return a fault for each name in a principal that the bundle does not declare."""
     principal = principal_of(document.parse(PrincipalSection), document)
     return tuple(
         Fault("GR601", document.at(*each.where[1:]), each.message)
-        for each in Names(snapshot).caller(principal)
+        for each in RequestNames(snapshot).caller(principal)
     )

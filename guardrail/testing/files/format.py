@@ -15,7 +15,7 @@ from guardrail._documents import Section
 from guardrail._schema_hints import Hint, at_most_one, exactly_one, given, holds, of, when
 from guardrail.testing.files.yaml_values import PrincipalSection
 
-#: A time that every time zone has a name for.
+#: A time that can be written in every time zone.
 Now: TypeAlias = Annotated[
     AwareDatetime,
     Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC)),
@@ -36,7 +36,7 @@ Decided: TypeAlias = Literal[
 ]
 DECIDED: Final[tuple[str, ...]] = get_args(Decided)
 
-#: The codes with which a test can end; those beyond a decision are a call's.
+#: The codes with which a test can end; those that are not of a decision need a call.
 Code: TypeAlias = Literal[
     Decided,
     "too_large",
@@ -53,10 +53,10 @@ class Given(Section):
 
     Attributes:
         now: the time of the call, with its zone: ``2026-11-23T10:00:00Z``.
-        action: what is done: ``predict``.
-        resource: on what, as a uid: ``Model::"tumour"``.
+        action: the action: ``predict``.
+        resource: the resource, as a uid: ``Model::"tumour"``.
         principals: callers by name, for the ``as`` of a test.
-        facts: facts by place: ``{input: {rows: 10}}``. ``!missing`` marks one that is not there.
+        facts: facts by namespace: ``{input: {rows: 10}}``. ``!missing`` marks a missing fact.
     """
 
     now: Now | None = None
@@ -67,19 +67,20 @@ class Given(Section):
 
 
 class Expected(Section):
-    """What a test expects. A key that is left out is not looked at.
+    """What a test expects. A key that is left out is not compared.
 
     Attributes:
         decision: whether the call is allowed.
-        code: how it ends: ``allow``, or why it is denied.
+        code: how the call ends: ``allow``, or the code of the denial.
         policies: the ids of the policies that decide: all of them, in any order.
-        obligations: all that must be met, as ``guardrail decide --format json`` tells it; ``{}``
-            for nothing.
+        obligations: all obligations, as ``guardrail decide --format json`` prints them; ``{}``
+            for none.
         errors: the ids of the policies that can't be evaluated: all of them, in any order.
-        path: which value is missing or refused, such as ``context.input.rows``.
-        reason: the ``@reason`` that the caller is told.
-        released: what leaves, of a call; null for what a filter has taken out.
-        retry_after_s: how many seconds the caller of a call is told to wait.
+        path: the path of the missing or refused value, such as ``context.input.rows``.
+        reason: the ``@reason`` in the denial.
+        released: the output that the caller of the model gets; null for values that a filter
+            removed. For tests that make a call.
+        retry_after_s: the seconds after which the caller may retry. For tests that make a call.
     """
 
     hints = (
@@ -99,52 +100,53 @@ class Expected(Section):
     retry_after_s: Annotated[float, Field(ge=0, strict=False)] | None = None
 
     @model_validator(mode="after")
-    def _says_something(self) -> Expected:
+    def _has_expectation(self) -> Expected:
         stated = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if not stated and not self.says_released:
-            raise ValueError("a test that expects nothing passes always. Say what it expects")
+        if not stated and not self.expects_released:
+            raise ValueError("a test that expects nothing always passes. Add what it expects")
         is_allow = None if self.code is None else self.code == "allow"
         if None not in (self.decision, is_allow) and (self.decision == "allow") != is_allow:
             raise ValueError("`decision` and `code` contradict each other. Correct one")
         return self
 
     @property
-    def says_released(self) -> bool:
-        """Whether an output is expected: it may be null."""
+    def expects_released(self) -> bool:
+        """Whether the test expects an output, which may be null."""
         return "released" in self.model_fields_set
 
     @property
-    def of_a_call(self) -> tuple[str, ...]:
-        """The keys that only a call can meet."""
-        found = [] if self.code is None or self.code in DECIDED else ["code"]
-        found += ["released"] if self.says_released else []
-        return (*found, "retry_after_s") if self.retry_after_s is not None else tuple(found)
+    def call_keys(self) -> tuple[str, ...]:
+        """The keys of the expectation that apply to calls only."""
+        keys = [] if self.code is None or self.code in DECIDED else ["code"]
+        keys += ["released"] if self.expects_released else []
+        return (*keys, "retry_after_s") if self.retry_after_s is not None else tuple(keys)
 
 
 def _form(value: Any) -> str:
     return "word" if isinstance(value, str) else "keys"
 
 
-#: What is expected: a word, or keys that must all hold.
+#: An expectation: ``allow``, ``deny``, or keys that must all match.
 Expect: TypeAlias = Annotated[
     Annotated[Verdict, Tag("word")] | Annotated[Expected, Tag("keys")], Discriminator(_form)
 ]
 
 
 class Situation(Section):
-    """Who does what on what, with which facts, on which input and with which output.
+    """The request of a test or a step, with its facts, input and output.
 
     Attributes:
-        known: who calls: a name under ``given.principals``, or the uid of a principal of
+        known: the caller: a name under ``given.principals``, or the uid of a principal of
             ``entities.json``. Written ``as``.
-        principal: instead of ``as``, who calls: ``{uid, in, attrs}``.
-        action: what is done: ``predict``.
-        resource: on what, as a uid: ``Model::"tumour"``.
-        facts: facts by place, over those that are given. ``!missing`` marks one that is not there.
-        input: the guarded parameter's name, and its value: plain data, or a form such as
-            ``{zeros: [10, 30], set: {"3,7": .nan}}``. It makes the test a call.
-        output: what the model returns. It makes the test a call.
-        stream: instead of ``output``, what the model yields, piece by piece.
+        principal: instead of ``as``, the caller: ``{uid, in, attrs}``.
+        action: the action: ``predict``.
+        resource: the resource, as a uid: ``Model::"tumour"``.
+        facts: facts by namespace, merged over those of ``given``. ``!missing`` marks a missing
+            fact.
+        input: the name of the guarded parameter and its value: plain data, or a form such as
+            ``{zeros: [10, 30], set: {"3,7": .nan}}``. With it, the test makes a call.
+        output: the value that the model returns. With it, the test makes a call.
+        stream: instead of ``output``, the pieces that the model yields.
     """
 
     hints: ClassVar[tuple[Hint, ...]] = (
@@ -164,17 +166,17 @@ class Situation(Section):
     @model_validator(mode="after")
     def _gives_one_output(self) -> Situation:
         if self.stream is not None and "output" in self.model_fields_set:
-            raise ValueError("`output` and `stream` are both there. Keep one")
+            raise ValueError("the test has both `output` and `stream`. Keep one")
         return self
 
 
 class StepSection(Situation):
-    """One step of a test of several calls: the same call, a number of times.
+    """One step of a test of several calls: the same call, one or more times.
 
     Attributes:
-        times: how often.
-        after: how much later than the step before: ``61s``, ``500ms``, ``2h``.
-        expect: ``allow``, ``deny``, or keys that must all hold.
+        times: how many times the call is made.
+        after: the time since the step before: ``61s``, ``500ms``, ``2h``.
+        expect: ``allow``, ``deny``, or keys that must all match.
     """
 
     times: int = Field(default=1, ge=1, le=100_000)
@@ -183,13 +185,13 @@ class StepSection(Situation):
 
 
 class Matrix(Section):
-    """Who may do what, as a table.
+    """Expected decisions as a table of callers, actions and resources.
 
     Attributes:
-        actions: what is done; without them there is one, the action that is given.
-        resources: the columns; without them there is one, the resource that is given.
-        table: a row for each caller: a word, which holds for all resources, or a list with one for
-            each; or either of them for each action, by its name.
+        actions: the actions; by default the one of the test or of ``given``.
+        resources: the columns; by default the resource of the test or of ``given``.
+        table: a row for each caller: one word for all resources, or a list with a word for each
+            resource; or a mapping from each action to one of these.
     """
 
     actions: list[str] = Field(default=[])
@@ -198,14 +200,14 @@ class Matrix(Section):
 
 
 class PolicyTestSection(Situation):
-    """One test: a request or a call, and what is expected of it.
+    """One test: a request or a call, and the expected result.
 
     Attributes:
-        name: what is claimed. Each name stands once in a file.
+        name: what the test claims. Each name is used once in a file.
         now: the time of the call, with its zone: ``2026-11-23T10:00:00Z``.
-        expect: ``allow``, ``deny``, or keys that must all hold.
+        expect: ``allow``, ``deny``, or keys that must all match.
         steps: instead of ``expect``, several calls, one after the other, on the same quotas.
-        matrix: instead of ``expect``, who may do what, as a table.
+        matrix: instead of ``expect``, the expected decisions as a table.
     """
 
     hints = (
@@ -221,20 +223,22 @@ class PolicyTestSection(Situation):
 
     @model_validator(mode="after")
     def _expects_once(self) -> PolicyTestSection:
-        there = [name for name in ("expect", "steps", "matrix") if getattr(self, name) is not None]
-        if len(there) != 1:
-            what = f"`{'` and `'.join(there)}`" if there else "none of them"
-            raise ValueError(f"a test has one of `expect`, `steps`, `matrix`; it has {what}")
+        keys = [name for name in ("expect", "steps", "matrix") if getattr(self, name) is not None]
+        if len(keys) != 1:
+            what = f"`{'` and `'.join(keys)}`" if keys else "none of them"
+            raise ValueError(
+                f"a test needs exactly one of `expect`, `steps`, `matrix`; it has {what}"
+            )
         return self
 
 
 class TestFileSection(Section):
-    """A whole file, as far as its parts are read one by one.
+    """A whole test file; its sections are parsed one by one later.
 
     Attributes:
         given: what all tests of this file have in common.
-        tests: the tests, each a request and what is expected of the decision.
-        properties: what must never, or always, be decided, whatever is asked.
+        tests: the tests: each a request or a call, and the expected result.
+        properties: decisions that must always, or never, be made, whatever the request.
     """
 
     hints = ({"anyOf": [{"required": ["tests"]}, {"required": ["properties"]}]},)

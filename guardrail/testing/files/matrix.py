@@ -22,13 +22,13 @@ _TABLE: Final = ("matrix", "table")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One caller, action and resource, and what is expected.
+    """One caller, action and resource, and the expected decision.
 
     Attributes:
         who: the row's name.
-        action, resource: empty where the test, or what it is given, names them.
+        action, resource: empty if the test or the `given` section names them.
         expected: a decision, or a code.
-        path: where the word stands, in the test.
+        path: the path of the word in the test.
     """
 
     who: str
@@ -39,7 +39,7 @@ class Cell:
 
     @property
     def row(self) -> tuple[Key, ...]:
-        """Where the row stands, in the test."""
+        """The path of the row in the test."""
         return (*_TABLE, self.who)
 
     def name(self, test: str) -> str:
@@ -47,20 +47,20 @@ class Cell:
         return f"{test}: {' '.join(filter(None, (self.who, self.action, self.resource)))}"
 
 
-def cells_of(asked: PolicyTestSection, document: Document) -> Iterator[Cell]:
+def cells_of(section: PolicyTestSection, document: Document) -> Iterator[Cell]:
     """Yield the cells of a test's matrix, row by row.
 
     Raises:
-        ConfigurationError: with the place, for a row that leaves something out or says too much,
-            for a word that is no decision and no code of one, and where the test has keys that
-            belong to one request.
+        ConfigurationError: with the place, for a row with too few or too many words, for a word
+            that is neither a decision nor a code of one, and if the test has keys that belong to
+            one request.
     """
-    matrix = asked.matrix
+    matrix = section.matrix
     if matrix is None:
         return
     for key in ("as", "principal", "input", "output", "stream"):
         if key in document.data:
-            message = f"`{key}` is of one request, and a matrix is of many. Remove it."
+            message = f"A test with a matrix makes many requests and takes no `{key}`. Remove it."
             raise ConfigurationError.at(document.at(key), "GR003", message)
     actions, resources = matrix.actions or [""], matrix.resources or [""]
     for who, row in matrix.table.items():
@@ -72,7 +72,10 @@ def cells_of(asked: PolicyTestSection, document: Document) -> Iterator[Cell]:
             word = row[action] if path else row
             if isinstance(word, list):
                 if len(word) != len(resources):
-                    message = f"Expected {len(resources)} words, one for each resource."
+                    message = (
+                        f"The row has {len(word)} words. Write {len(resources)}, one for each "
+                        "resource."
+                    )
                     raise ConfigurationError.at(below.at(*path), "GR003", message)
                 path, word = (*path, index), word[index]
             yield Cell(who, action, resource, _expected(word, below, path), (*_TABLE, who, *path))
@@ -80,8 +83,8 @@ def cells_of(asked: PolicyTestSection, document: Document) -> Iterator[Cell]:
 
 def _check_names(row: dict[str, Any], actions: list[str], below: Document) -> None:
     if set(row) != set(actions):
-        named = ", ".join(filter(None, actions)) or "none under `actions`"
-        message = f"Expected the actions of the matrix, each once; there are: {named}."
+        named = ", ".join(filter(None, actions)) or "none"
+        message = f"Expected each action of the matrix once. The actions are: {named}."
         raise ConfigurationError.at(below.at(), "GR003", message)
 
 
@@ -92,5 +95,5 @@ def _expected(word: Any, below: Document, path: tuple[Key, ...]) -> Expected:
         return Expected.model_validate({"decision": word})
     elif word in DECIDED:
         return Expected.model_validate({"code": word})
-    message = f"Expected allow, deny, or one of {', '.join(DECIDED[1:])}."
+    message = f"Expected allow, deny, or one of these codes: {', '.join(DECIDED[1:])}."
     raise ConfigurationError.at(below.at(*path), "GR003", message)

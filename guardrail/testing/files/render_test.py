@@ -1,4 +1,4 @@
-"""Writes a request and its decision as a policy test in YAML, ready to be pasted.
+"""Writes a request and its decision as a policy test in YAML, ready to paste into a test file.
 
 The test expects the present decision. A fact that the policies read and the schema requires, but
 that the request lacks, is marked ``!missing``.
@@ -17,7 +17,7 @@ from guardrail.testing.files.yaml_values import MISSING, leaves
 from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.values import Entity, Path
 
-#: What of a decision a test can tell apart.
+#: The parts of a decision that a test can compare, besides allow and deny.
 EXPECTED: Final = ("code", "policies", "obligations", "errors")
 #: Units of a duration, the largest first.
 _UNITS: Final = (
@@ -37,18 +37,20 @@ def as_test(
     """Return a policy test as YAML, an item of ``tests``.
 
     Arguments:
-        snapshot: whose schema says which facts must be said.
-        request: what it asks.
-        description: what is decided, as `Snapshot.describe` tells it.
-        name: its name.
-        keys: what it expects beside the decision.
+        snapshot: the policies; their schema determines which facts the test must state.
+        request: the request of the test.
+        description: the decision, as `Snapshot.describe` returns it.
+        name: the name of the test.
+        keys: the parts of the decision that the test expects, besides allow or deny.
     """
     expect = {key: description[key] for key in keys}
     if "errors" in expect:
         expect["errors"] = [error["policy"] for error in description["errors"]]
     expect = {"decision": description["decision"], **expect}
     facts = {
-        place: below for place, below in _said(snapshot, request).items() if below not in ({}, None)
+        namespace: values
+        for namespace, values in _facts_with_marks(snapshot, request).items()
+        if values not in ({}, None)
     }
     only_if = [] if request.supposed is None else [f"# if {request.supposed} in entities.json"]
     return "\n".join(
@@ -64,9 +66,9 @@ def as_test(
     )
 
 
-def _said(snapshot: Snapshot, request: Request) -> dict[str, Any]:
-    """Return the facts of a request, with a mark for each that a test must say and it has not."""
-    facts: dict[str, Any] = {place: dict(below) for place, below in request.facts.items()}
+def _facts_with_marks(snapshot: Snapshot, request: Request) -> dict[str, Any]:
+    """Return the facts of a request, with `MISSING` for each required fact that it lacks."""
+    facts: dict[str, Any] = {namespace: dict(values) for namespace, values in request.facts.items()}
     plan = snapshot.plans.get(request.action)
     if plan is None:
         return facts
@@ -78,12 +80,12 @@ def _said(snapshot: Snapshot, request: Request) -> dict[str, Any]:
 
 
 def _mark(facts: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Mark the fact at a path as missing, where it is not there."""
+    """Mark the fact at a path as missing, unless it has a value."""
     *above, name = names
     for each in above:
         below = facts.setdefault(each, {})
         if not isinstance(below, Mapping):
-            return  # of a wrong type: the decision has the say
+            return  # of a wrong type, which the decision reports
         facts[each] = below = dict(below)
         facts = below
     facts.setdefault(name, MISSING)
@@ -104,7 +106,7 @@ def _action(action: Entity) -> str:
 
 
 def _text(text: str) -> str:
-    """Return a text in double quotes, as YAML and JSON both read it."""
+    """Return a text in double quotes that YAML and JSON both read."""
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(
         each if each.isascii() and each.isprintable() else _escaped(each) for each in quoted
@@ -119,7 +121,7 @@ def _escaped(letter: str) -> str:
 def _yaml(value: Any) -> str:
     """Return a value in YAML's flow style, with the tags of policy tests."""
     if value is MISSING:
-        return "!missing "  # a comma would be of the tag
+        return "!missing "  # without the space, a comma would be part of the tag
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_text(str(k))}: {_yaml(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple | set | frozenset):
@@ -133,7 +135,7 @@ def _yaml(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, Decimal):
         text = f"{value:f}"
-        return text if "." in text else f"{text}.0"  # without a point it is no decimal
+        return text if "." in text else f"{text}.0"  # without a point, Cedar reads an integer
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, int | float | None):

@@ -1,6 +1,6 @@
-"""How principals and values are written in YAML, in policy tests and in requests.
+"""Reads principals and Cedar values from YAML, in policy tests and in requests.
 
-Values without a YAML form have tags. A text stays a text; it is an entity only with ``!entity``.
+Values that YAML has no form for are written with tags. A text is an entity only with ``!entity``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Parse: TypeAlias = Callable[[str, Place], Entity]
 
 
 class Missing(Enum):
-    """The type of `MISSING`, which stands where a test says that a fact is missing."""
+    """The type of `MISSING`, the value of a fact that a test marks as missing."""
 
     missing = "!missing"
 
@@ -65,17 +65,17 @@ def duration_of(text: str, place: Place) -> timedelta:
 
 
 def _duration(text: str) -> timedelta:
-    found = _DURATION.fullmatch(text)
-    if found is None:
+    match = _DURATION.fullmatch(text)
+    if match is None:
         raise ValueError("expected a duration such as 60s")
-    return int(found[1]) * _UNITS[found[2]]
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def _address(text: str) -> object:
     return ipaddress.ip_network(text) if "/" in text else ipaddress.ip_address(text)
 
 
-#: Values of Cedar's that YAML has no form for.
+#: The tags of Cedar values that YAML has no form for.
 VALUE_TAGS: Final[Mapping[str, Callable[[str], object]]] = {
     "!entity": _entity,
     "!duration": _duration,
@@ -86,10 +86,10 @@ TAGS: Final[Mapping[str, Callable[[str], object]]] = {**VALUE_TAGS, "!missing": 
 
 
 class PrincipalSection(Section):
-    """A principal for whom a file vouches.
+    """A principal that a file describes.
 
     Attributes:
-        uid: who: ``User::"clara"``.
+        uid: the uid: ``User::"clara"``.
         parents: roles and groups, each a uid: ``Role::"clinician"``. Written ``in``.
         attrs: attributes, as the schema has them for this type.
     """
@@ -100,7 +100,7 @@ class PrincipalSection(Section):
 
 
 def uid_at(text: str, place: Place) -> Entity:
-    """Return the entity that a uid text names; raise `ConfigurationError` at its place."""
+    """Return the entity that a text names, or raise `ConfigurationError` with its place."""
     try:
         return read_uid(text)
     except ConfigurationError as error:
@@ -109,7 +109,7 @@ def uid_at(text: str, place: Place) -> Entity:
 
 
 def principal_of(caller: PrincipalSection, document: Document, parse: Parse = uid_at) -> Principal:
-    """Return the principal that ``document`` writes down, which ``caller`` was parsed from."""
+    """Return the principal of a section; ``document`` is what ``caller`` was parsed from."""
     uid = parse(caller.uid, document.at("uid"))
     parents = [parse(text, document.at("in", index)) for index, text in enumerate(caller.parents)]
     for path, value in leaves(caller.attrs):
@@ -120,7 +120,7 @@ def principal_of(caller: PrincipalSection, document: Document, parse: Parse = ui
 
 
 def leaves(data: Any, path: tuple[str | int, ...] = ()) -> list[tuple[tuple[str | int, ...], Any]]:
-    """Return what stands at the ends of nested mappings and lists, with its path."""
+    """Return the leaves of nested mappings and lists, each with its path."""
     if isinstance(data, Mapping):
         items: list[tuple[Any, Any]] = list(data.items())
     elif isinstance(data, list):

@@ -1,1 +1,1 @@
-"""Mutation testing of policies: mutants, and requests that tell them apart."""
+"""Mutation testing of policies: mutants, and requests that are decided differently on them."""

@@ -1,8 +1,8 @@
 """The boundary values of each fact and attribute that the policies of a bundle compare.
 
 These are the constants in the policies and their neighbours, both booleans, each text in a policy
-and one that is in none; the simplest come first. Values that no call can have are left out: the
-source of a fact declares the range of its numbers.
+and one text that is in none. The simplest come first. Values outside the range that the source of
+a fact declares are left out, since no call can have them.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from guardrail.policy.schema.schema_paths import members_of
 from guardrail.policy.source.parser import Policy
 from guardrail.values import Entity, Path
 
-#: What a number can be: 64 bits.
+#: The range of Cedar's `Long`: 64 bits.
 LEAST: Final = -(2**63)
 MOST: Final = 2**63 - 1
-#: Sources whose facts every schema may declare, whether or not a policy reads them.
+#: Built-in sources, whose facts every schema may declare.
 _STANDARD: Final[tuple[Any, ...]] = (
     InputFacts,
     IdentityFacts,
@@ -52,28 +52,28 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DURATION: Final = re.compile(
     r"(?:(\d{1,9})d)?(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?(?:(\d{1,9})ms)?"
 )
-#: Entities of one type that a value is tried with, at most.
+#: The most entities of one type that are tried for a value.
 _LIMIT_ENTITIES: Final = 20
 
 
 class BoundaryValues:
-    """The edges of one bundle's policies.
+    """The boundary values of one bundle's policies.
 
     Arguments:
         snapshot: the bundle.
-        policies: whose edges, where not those of all its policies.
+        policies: the policies whose constants are used; by default all policies of the bundle.
 
     Attributes:
-        entities: those that the policies name, in the order of their text.
-        known: all entities that there are: those of the bundle, and what enums list.
+        entities: the entities that the policies name, in the order of their text.
+        known: all existing entities: those of the bundle and the members of enums.
     """
 
     def __init__(self, snapshot: Snapshot, policies: Sequence[Policy] | None = None) -> None:
-        found = literals_of(snapshot.policies if policies is None else policies)
+        literals = literals_of(snapshot.policies if policies is None else policies)
         self._schema = snapshot.schema
-        self._numbers = found.numbers
-        self._texts = sorted(found.texts)
-        self.entities = found.entities
+        self._numbers = literals.numbers
+        self._texts = sorted(literals.texts)
+        self.entities = literals.entities
         self.known: tuple[Entity, ...] = tuple(
             dict.fromkeys([*sorted(snapshot.store), *members_of(snapshot.schema)])
         )
@@ -88,9 +88,9 @@ class BoundaryValues:
     def values(
         self, action: Entity, path: Path, kind: CedarType, *, principal: str = ""
     ) -> list[Any]:
-        """Return what a value of a type is tried with at its place, the simplest first.
+        """Return the values to try at a path, of the given type, the simplest first.
 
-        None where there is none: of records, and where no entity fits.
+        The list is empty for records, and if no entity fits.
         """
         if isinstance(kind, tuple):
             return self._sets(action, path, kind[1], principal)
@@ -100,13 +100,13 @@ class BoundaryValues:
             return self._words(path)
         if kind == "Entity":
             return self._fitting(action, path, principal, in_set=False)
-        if path == _NOW:  # no clock shows a time before the epoch
+        if path == _NOW:  # a clock never returns a time before the epoch
             return [moment for moment in self.datetimes if moment >= _EPOCH]
         make = self._makers.get(str(kind))
         return make() if make is not None else []
 
     def range_of(self, path: Path) -> tuple[int, int]:
-        """Return between which whole numbers a value can be: its source says so, or 64 bits."""
+        """Return the least and greatest number at a path: its source's range, or 64 bits."""
         return self._ranges.get((path.root, *path.attrs), (LEAST, MOST))
 
     @property
@@ -127,7 +127,7 @@ class BoundaryValues:
         else:
             single = self.values(action, path, of)
         several = [single[:2]] if len(single) > 1 else []
-        several += [single] if len(single) > 2 else []  # for what must hold all of some values
+        several += [single] if len(single) > 2 else []  # for conditions such as `containsAll`
         return [[], *([value] for value in single), *several]
 
     def _longs(self, path: Path) -> list[int]:
@@ -135,7 +135,7 @@ class BoundaryValues:
         near = {0, 1, *(number + step for number in self._numbers for step in (-1, 0, 1))}
         if (least, most) != (LEAST, MOST):
             near |= {least, most} - {MOST}
-        return sorted((each for each in near if least <= each <= most), key=_plainness)
+        return sorted((each for each in near if least <= each <= most), key=_simplicity)
 
     def _words(self, path: Path) -> list[str]:
         if path.root == "context" and path.attrs == ("time", "date"):
@@ -146,7 +146,7 @@ class BoundaryValues:
         return ["another", *(text for text in self._texts if text != "another")]
 
     def _fitting(self, action: Entity, path: Path, principal: str, *, in_set: bool) -> list[Entity]:
-        found: list[Entity] = []
+        fitting: list[Entity] = []
         counts: dict[str, int] = {}
         for entity in (*self.entities, *self.known):
             key = (action, path, entity.type, in_set, principal)
@@ -157,8 +157,8 @@ class BoundaryValues:
             counts[entity.type] = counts.get(entity.type, 0) + 1
             is_one_of_few = counts[entity.type] <= _LIMIT_ENTITIES
             if self._accepted[key] and is_one_of_few and entity in self._known_set:
-                found.append(entity)
-        return list(dict.fromkeys(found))
+                fitting.append(entity)
+        return list(dict.fromkeys(fitting))
 
     @cached_property
     def _known_set(self) -> frozenset[Entity]:
@@ -166,46 +166,46 @@ class BoundaryValues:
 
     @cached_property
     def _decimals(self) -> list[Decimal]:
-        found = {Decimal(0)}
+        decimals = {Decimal(0)}
         for text in self._texts:
             if _is_decimal(text):
                 middle = Decimal(text)
-                found |= {middle - _SMALLEST, middle, middle + _SMALLEST}
-        return sorted(found, key=lambda each: (abs(each), each < 0))
+                decimals |= {middle - _SMALLEST, middle, middle + _SMALLEST}
+        return sorted(decimals, key=lambda each: (abs(each), each < 0))
 
     @cached_property
     def datetimes(self) -> list[datetime]:
-        """The moments at the edges, and one that is not."""
-        found = [_NOON]
+        """The boundary values of times, and one ordinary time."""
+        moments = [_NOON]
         for moment in map(moment_of, self._texts):
             if moment is not None and moment.year < 9999:
-                found += [moment - _MOMENT, moment, moment + _MOMENT]
-        return list(dict.fromkeys(found))
+                moments += [moment - _MOMENT, moment, moment + _MOMENT]
+        return list(dict.fromkeys(moments))
 
     @cached_property
     def _durations(self) -> list[timedelta]:
-        found = {timedelta(0), timedelta(seconds=1)}
+        durations = {timedelta(0), timedelta(seconds=1)}
         for length in map(duration_of, self._texts):
             if length is not None:
-                found |= {length - _MOMENT, length, length + _MOMENT}
-        return sorted(each for each in found if each >= timedelta(0))
+                durations |= {length - _MOMENT, length, length + _MOMENT}
+        return sorted(each for each in durations if each >= timedelta(0))
 
     @cached_property
     def _addresses(self) -> list[Any]:
-        found: dict[Any, None] = {ipaddress.ip_address("127.0.0.1"): None}
+        addresses: dict[Any, None] = {ipaddress.ip_address("127.0.0.1"): None}
         for text in self._texts:
             if "." in text or ":" in text:
                 with suppress(ValueError):
                     network = ipaddress.ip_network(text, strict=False)
                     for step, end in ((-1, network[0]), (1, network[-1])):
-                        found[end] = None
+                        addresses[end] = None
                         with suppress(ValueError):  # the first or last of all addresses
-                            found[end + step] = None
-        found[ipaddress.ip_address("203.0.113.7")] = None
-        return list(found)
+                            addresses[end + step] = None
+        addresses[ipaddress.ip_address("203.0.113.7")] = None
+        return list(addresses)
 
 
-def _plainness(number: int) -> tuple[int, bool]:
+def _simplicity(number: int) -> tuple[int, bool]:
     return abs(number), number < 0
 
 
@@ -218,7 +218,7 @@ def _is_decimal(text: str) -> bool:
 
 
 def moment_of(text: str) -> datetime | None:
-    """Return the moment that a text of Cedar's names; ``None`` where it names none."""
+    """Return the time that a Cedar `datetime` text names; ``None`` if the text is not one."""
     if not _DATE.match(text):
         return None
     with suppress(ValueError):
@@ -228,11 +228,11 @@ def moment_of(text: str) -> datetime | None:
 
 
 def duration_of(text: str) -> timedelta | None:
-    """Return the duration that a text of Cedar's names; ``None`` where it names none."""
-    found = _DURATION.fullmatch(text) if text else None
-    if found is None:
+    """Return the duration that a Cedar `duration` text names; ``None`` if the text is not one."""
+    match = _DURATION.fullmatch(text) if text else None
+    if match is None:
         return None
-    days, hours, minutes, seconds, milliseconds = (int(part or 0) for part in found.groups())
+    days, hours, minutes, seconds, milliseconds = (int(part or 0) for part in match.groups())
     with suppress(OverflowError):
         return timedelta(
             days=days, hours=hours, minutes=minutes, seconds=seconds, milliseconds=milliseconds
@@ -240,22 +240,22 @@ def duration_of(text: str) -> timedelta | None:
     return None
 
 
-def moments_of(edges: BoundaryValues) -> Iterator[datetime]:
-    """Yield moments of every hour and of every day of a week, and those at the edges."""
-    yield from (moment for moment in edges.datetimes if moment >= _EPOCH)
+def moments_of(boundaries: BoundaryValues) -> Iterator[datetime]:
+    """Yield the boundary values of times, and times at every hour of every day of a week."""
+    yield from (moment for moment in boundaries.datetimes if moment >= _EPOCH)
     for day in range(7):
         for hour in range(24):
             yield _NOON.replace(hour=(12 + hour) % 24) + timedelta(days=day)
-    for text in edges.values(_NOBODY, Path("context", ("time", "date")), "String"):
+    for text in boundaries.values(_NO_ACTION, Path("context", ("time", "date")), "String"):
         with suppress(ValueError):
             moment = datetime.fromisoformat(text).replace(hour=12, tzinfo=UTC)
             if moment >= _EPOCH:
                 yield moment
 
 
-_NOBODY: Final = Entity("Action", "")
+_NO_ACTION: Final = Entity("Action", "")
 
 
 def unique(items: Iterable[Any]) -> list[Any]:
-    """Return items without those that were there before; what has no hash is told by its text."""
+    """Return the items without duplicates; they are compared by `repr`, as some have no hash."""
     return list({repr(item): item for item in items}.values())

@@ -1,8 +1,8 @@
-"""Requests at the boundary values of a bundle's policies.
+"""Generates requests at the boundary values of a bundle's policies.
 
-They combine the callers of the tests and variants of them with every resource, and with each fact
-at its boundary values or absent. The same bundle and tests give the same requests in the same
-order.
+The requests combine the callers of the tests, and variants of them, with every resource, and with
+each fact at its boundary values or absent. The same bundle and tests give the same requests in the
+same order.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from guardrail.policy.engine.plan import Shape
 from guardrail.testing.mutation.boundary_values import BoundaryValues
 from guardrail.values import Entity, Path, Principal
 
-#: Requests per caller, action and resource in which several facts differ from the usual at once.
+#: The requests per caller, action and resource in which several facts vary at once.
 _MIXED: Final = 40
-#: Callers and resources that are tried, at most.
+#: The most callers, and the most resources, that are tried.
 _LIMIT: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who does what on what, with which facts.
+    """A request to the policies: principal, action, resource and facts.
 
-    ``supposed`` is what the bundle's entities would have to be; ``None``: as they are.
+    ``supposed`` is an attribute that an entity of the bundle must have for this request; ``None``
+    for the entities as they are.
     """
 
     principal: Principal | Entity
@@ -40,47 +41,47 @@ class Request:
 
 
 def decided(snapshot: Snapshot, request: Request) -> dict[str, Any]:
-    """Return what a snapshot decides on a request, as `Snapshot.describe` tells it."""
+    """Return the decision of a snapshot on a request, as `Snapshot.describe` returns it."""
     question = snapshot.ask(request.principal, request.action, request.resource)
     facts = {"app": {}, **request.facts}
     return snapshot.describe(question.decide(facts).decision)
 
 
 def requests(
-    snapshot: Snapshot, known: Sequence[Request], edges: BoundaryValues | None = None
+    snapshot: Snapshot, known: Sequence[Request], boundaries: BoundaryValues | None = None
 ) -> Iterator[Request]:
-    """Yield requests to a snapshot: first those that are known, then the edges around them.
+    """Yield requests to a snapshot: first the known ones, then variations at boundary values.
 
     Arguments:
-        snapshot: whose policies, actions and entities are tried.
-        known: what its tests ask. Their callers are tried with everything.
-        edges: the values that are tried, where somebody has them; else those of its policies.
+        snapshot: the policies, actions and entities.
+        known: the requests of the tests. Their callers are tried with every action and resource.
+        boundaries: the values that are tried; by default those of the snapshot's policies.
     """
     yield from known
-    edges = edges or BoundaryValues(snapshot)
-    callers = list({key_of(each): each for each in callers_of(known, edges.entities)}.values())
-    things = list(
+    boundaries = boundaries or BoundaryValues(snapshot)
+    callers = list({key_of(each): each for each in callers_of(known, boundaries.entities)}.values())
+    resources = list(
         dict.fromkeys([*(request.resource for request in known), *sorted(snapshot.store)])
     )
-    chance = random.Random(0)  # noqa: S311  no secret: the same ones each time
+    generator = random.Random(0)  # noqa: S311  not for secrets: the same values each time
     for action, plan in snapshot.plans.items():
         usual = usual_facts(known, action)
         leaves = [
-            (path, [*edges.values(action, Path("context", path), kind), ABSENT])
+            (path, [*boundaries.values(action, Path("context", path), kind), ABSENT])
             for path, kind in leaves_of(plan.shape)
         ]
-        for caller, thing in itertools.product(callers[:_LIMIT], things[:_LIMIT]):
-            if not snapshot.schema.fits(caller.type, action, thing.type):
+        for caller, resource in itertools.product(callers[:_LIMIT], resources[:_LIMIT]):
+            if not snapshot.schema.fits(caller.type, action, resource.type):
                 continue
-            for facts in _varied(usual, leaves, chance):
-                yield Request(caller, action, thing, facts)
+            for facts in _varied(usual, leaves, generator):
+                yield Request(caller, action, resource, facts)
 
 
 def callers_of(known: Sequence[Request], named: Sequence[Entity]) -> Iterator[Principal | Entity]:
-    """Yield those who call in tests, and then others like them.
+    """Yield the callers of the tests, then variants of them, then callers that policies name.
 
-    In no group, in another one, and in one more: an exemption often is for whoever has two. And
-    those whom policies name.
+    The variants are in no group, in another group, and in one group more, since exemptions often
+    apply to callers in two groups.
     """
     callers = [request.principal for request in known]
     yield from callers
@@ -94,7 +95,7 @@ def callers_of(known: Sequence[Request], named: Sequence[Entity]) -> Iterator[Pr
     for one in like.values():
         for parents in ((), *((group,) for group in dict.fromkeys((*groups, *named)))):
             yield Principal(one.type, "somebody", parents=parents, attrs=one.attrs)
-        for entity in named:  # whom policies name
+        for entity in named:  # callers that policies name
             if entity.type == one.type:
                 others = [group for group in dict.fromkeys((*groups, *named)) if group != entity]
                 alone = [(group,) for group in others[:_LIMIT]]
@@ -109,7 +110,7 @@ def callers_of(known: Sequence[Request], named: Sequence[Entity]) -> Iterator[Pr
 
 
 def key_of(principal: Principal | Entity) -> tuple[Any, ...]:
-    """Return all that a caller says, to compare by: frozen values do not show what they hold."""
+    """Return a key that equal callers share, with the content of their attributes."""
     if isinstance(principal, Entity):
         return principal.type, principal.id
     attrs = repr(sorted(_plain(principal.attrs).items()))
@@ -125,17 +126,17 @@ def _plain(value: Any) -> Any:
 
 
 def usual_facts(known: Sequence[Request], action: Entity) -> dict[tuple[str, ...], Any]:
-    """Return a value for each fact that some test gives, best of all to this action."""
-    found: dict[tuple[str, ...], Any] = {}
+    """Return a value for each fact that a test states, preferably in a test of this action."""
+    usual: dict[tuple[str, ...], Any] = {}
     for request in sorted(known, key=lambda each: each.action != action):
-        for place, below in request.facts.items():
-            for name, value in below.items():
-                found.setdefault((place, name), value)
-    return found
+        for namespace, values in request.facts.items():
+            for name, value in values.items():
+                usual.setdefault((namespace, name), value)
+    return usual
 
 
 def leaves_of(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield the paths of the values that are read of the facts, each with its type."""
+    """Yield the paths of the facts that the policies read, each with its type."""
     for name, kind in shape.items():
         if isinstance(kind, dict):
             yield from leaves_of(kind, (*path, name))
@@ -146,9 +147,9 @@ def leaves_of(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
 def _varied(
     usual: Mapping[tuple[str, ...], Any],
     leaves: Sequence[tuple[tuple[str, ...], Sequence[Any]]],
-    chance: random.Random,
+    generator: random.Random,
 ) -> Iterator[dict[str, dict[str, Any]]]:
-    """Yield facts: the usual ones, each of them varied by itself, and some of them together."""
+    """Yield the usual facts, then each fact varied alone, then several varied together."""
     base = {path: usual.get(path[:2], values[0] if values else ABSENT) for path, values in leaves}
     yield tree_of(base)
     for path, values in leaves:
@@ -156,12 +157,12 @@ def _varied(
             yield tree_of({**base, path: value})
     if len(leaves) > 1:
         for _ in range(_MIXED):
-            mixed = {path: chance.choice(values) for path, values in leaves if values}
+            mixed = {path: generator.choice(values) for path, values in leaves if values}
             yield tree_of({**base, **mixed})
 
 
 def tree_of(flat: Mapping[tuple[str, ...], Any]) -> dict[str, dict[str, Any]]:
-    """Return values by their paths as facts by place."""
+    """Return values by path as facts by namespace."""
     tree: dict[str, dict[str, Any]] = {}
     for path, value in flat.items():
         branch: dict[str, Any] = tree.setdefault(path[0], {})

@@ -1,7 +1,7 @@
-"""Tries mutants in several processes, with the results in the order of one process.
+"""Tests mutants in several processes, with the results in the same order as in one process.
 
 Each process loads the bundle itself, from the bytes that were loaded here. If a process dies, the
-run fails. Several processes are faster for many mutants only: ``benchmarks/policy_tests.py``.
+run fails. Several processes are faster only for many mutants (``benchmarks/policy_tests.py``).
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.files.cases import Suite
 from guardrail.testing.mutation.mutants import (
     EquivalentMutant,
-    Fate,
+    MutantOutcome,
     Mutants,
     Survivor,
     count,
     edits_in,
-    outcomes_of,
+    results_of,
 )
 
-#: Tests to be run, over all mutants, from which on a second process is faster than none. A process
-#: takes about two seconds to be ready, and a test a tenth of a millisecond.
-_PAYS: Final = 50_000
+#: From this number of test runs over all mutants, a second process is faster. A process takes about
+#: two seconds to start, and a test a tenth of a millisecond.
+_PARALLEL_FROM: Final = 50_000
 
-#: Mutants that a process takes at a time.
+#: The number of mutants that a process takes at a time.
 _CHUNK: Final = 4
 
-#: What a process of ours works with.
-_own: Final[ContextVar[Mutants]] = ContextVar("guardrail_mutants")
+#: The mutants, in a child process.
+_mutants: Final[ContextVar[Mutants]] = ContextVar("guardrail_mutants")
 
 
 def jobs_for(bundle: Bundle, suite: Suite) -> int:
-    """Return how many processes pay: one per core that this process may use, or 1 for few."""
-    if count(bundle) * len(suite.cases) < _PAYS:
+    """Return the fastest number of processes: one per usable core, or 1 for few mutants."""
+    if count(bundle) * len(suite.cases) < _PARALLEL_FROM:
         return 1
     return len(os.sched_getaffinity(0))
 
@@ -52,19 +52,19 @@ def jobs_for(bundle: Bundle, suite: Suite) -> int:
 def mutate_at_once(
     path: Path, bundle: Bundle, suite: Suite, *, jobs: int
 ) -> Iterator[Survivor | EquivalentMutant | None]:
-    """Yield what `guardrail.testing.mutation.mutants.mutate` does, in the same order.
+    """Yield the results of `guardrail.testing.mutation.mutants.mutate`, in the same order.
 
-    The processes are started anew, and import the program's main module: it must not run by being
-    imported. The bundle must be one without an application's own parts.
+    New processes import the program's main module, so importing it must not run the program. The
+    bundle must not depend on an application's own extensions.
 
     Arguments:
         path: the bundle's folder.
-        bundle: the bundle as it was loaded from there.
+        bundle: the bundle that was loaded from this folder.
         suite: its tests.
-        jobs: how many processes.
+        jobs: the number of processes.
 
     Raises:
-        ConfigurationError: where the folder is no longer what was loaded, or a process dies.
+        ConfigurationError: if the folder has changed since it was loaded, or a process dies.
     """
     folder = read_folder(path)
     if folder.revision != bundle.snapshot.revision:
@@ -74,19 +74,19 @@ def mutate_at_once(
         jobs, mp_context=get_context("spawn"), initializer=_begin, initargs=(folder, suite)
     )
     with pool:
-        fates = pool.map(_become, range(len(edits)), chunksize=_CHUNK)
+        outcomes = pool.map(_outcome, range(len(edits)), chunksize=_CHUNK)
         try:
-            yield from outcomes_of(bundle, edits, fates)
+            yield from results_of(bundle, edits, outcomes)
         except BrokenProcessPool:
             raise ConfigurationError(
-                "A process that tried mutants has died. Use --jobs 1 to see of what."
+                "A process that tested mutants has died. Use --jobs 1 to see the cause."
             ) from None
 
 
 def _begin(folder: Folder, suite: Suite) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends them through the one that asked
-    _own.set(Mutants(load_bundle(folder, clock=FrozenClock()), suite))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # on Ctrl-C, the parent process ends this one
+    _mutants.set(Mutants(load_bundle(folder, clock=FrozenClock()), suite))
 
 
-def _become(number: int) -> Fate:
-    return _own.get().become(number)
+def _outcome(number: int) -> MutantOutcome:
+    return _mutants.get().outcome(number)

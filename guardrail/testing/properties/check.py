@@ -1,11 +1,11 @@
-"""Tries properties on requests: first at boundary values, then on random ones.
+"""Checks properties on requests: first on boundary values, then on random requests.
 
 The random requests are the same in each run. A counterexample is simplified and written as a test
 to paste. A property for which no request was tried fails.
 
-Requests that lack a fact that the schema requires are tried only if a property asks for it: a
-missing fact makes a policy err, and that grants nothing. hypothesis draws the random requests, and
-is imported only if there are some.
+Requests without a fact that the schema requires are tried only for properties with ``missing:
+true``, since the policies that read the fact can't be evaluated, and the request is denied.
+hypothesis generates the random requests, and is imported only if there are any.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from guardrail.testing.files.render_test import as_test
 from guardrail.testing.files.yaml_values import leaves
 from guardrail.testing.mutation.candidate_requests import Request, decided, requests
 from guardrail.testing.properties.claims import read_condition
-from guardrail.testing.properties.conditions import UNFIT, Condition, at
+from guardrail.testing.properties.conditions import INVALID_REQUEST_CODES, Condition, at
 from guardrail.testing.properties.domains import Domain, World
 from guardrail.testing.properties.format import Checked, InvalidProperty, Property
 from guardrail.testing.properties.narrowing import narrowed
@@ -39,23 +39,23 @@ from guardrail.testing.run.resolve_bundle import bundle_of, suite_of
 from guardrail.testing.run.runner import Runner
 from guardrail.values import Entity, Path
 
-#: Random requests that a property is tried on, unless somebody says how many.
+#: The number of random requests per property, by default.
 EXAMPLES: Final = 200
-#: Requests at the edges of a property of its own, and of those that all share, at most.
+#: The most requests at boundary values: of one property's own domains, and shared by all.
 _LIMIT_OWN: Final = 2_000
 _LIMIT_SHARED: Final = 5_000
 
-#: Says whether a request is meant, where a condition is not enough.
-Meant = Callable[[Request], bool]
+#: Whether a property applies to a request, where a condition is not enough.
+RequestFilter = Callable[[Request], bool]
 
 
 def run_properties(bundle: Bundle, suite: Suite, *, examples: int = EXAMPLES) -> Iterator[Result]:
-    """Yield how the properties of a suite end.
+    """Yield the result of each property of a suite.
 
     Arguments:
-        bundle: whose policies they are about.
+        bundle: the bundle with the policies.
         suite: the properties, and the tests whose requests are tried, too.
-        examples: how many random requests each is tried on, after those at the edges.
+        examples: how many random requests each property is tried on, after boundary values.
     """
     checker = Checker(bundle, suite, examples=examples)
     for stated in suite.properties:
@@ -67,23 +67,23 @@ def run_properties(bundle: Bundle, suite: Suite, *, examples: int = EXAMPLES) ->
 
 @dataclass(frozen=True, slots=True)
 class _BoundProperty:
-    """A property, read against a bundle."""
+    """A property whose names were checked against a bundle."""
 
     when: Condition
     claim: Condition
     is_never: bool
-    meant: Meant | None
+    applies: RequestFilter | None
 
     def breaks(
         self, request: Request, description: Mapping[str, Any], snapshot: Snapshot
     ) -> tuple[bool, bool]:
-        """Return whether a request is one of those meant, and whether it breaks the property."""
-        is_unfit = description["code"] in UNFIT
-        if is_unfit and not (self.when.names_unfit or self.claim.names_unfit):
+        """Return whether the property applies to a request, and whether the request breaks it."""
+        is_invalid = description["code"] in INVALID_REQUEST_CODES
+        if is_invalid and not (self.when.names_invalid or self.claim.names_invalid):
             return False, False
         if not self.when.holds(request, description, snapshot):
             return False, False
-        if self.meant is not None and not self.meant(request):
+        if self.applies is not None and not self.applies(request):
             return False, False
         return True, self.claim.holds(request, description, snapshot) == self.is_never
 
@@ -92,8 +92,8 @@ class Checker:
     """Checks properties of one bundle.
 
     Arguments:
-        bundle: whose policies they are about.
-        suite: its tests: what they ask is tried, too.
+        bundle: the bundle with the policies.
+        suite: its tests, whose requests are tried, too.
         examples: how many random requests are tried.
     """
 
@@ -104,8 +104,8 @@ class Checker:
         self._examples = examples
         self._worlds: dict[bool, World] = {}
 
-    def check(self, stated: Property, meant: Meant | None = None) -> Result:
-        """Return how a property ends; ``meant`` says of which requests it is, beside ``when``."""
+    def check(self, stated: Property, applies: RequestFilter | None = None) -> Result:
+        """Check a property; ``applies`` restricts it to requests, in addition to ``when``."""
         world = self._world(is_missing=stated.is_missing)
         faults: list[Fault] = []
         conditions: list[Condition] = []
@@ -117,7 +117,7 @@ class Checker:
         if faults:
             return Result(stated.name, stated.place, "error", tuple(faults))
         when, claim = conditions
-        return self._try(stated, _BoundProperty(when, claim, stated.is_never, meant), world)
+        return self._try(stated, _BoundProperty(when, claim, stated.is_never, applies), world)
 
     def _world(self, *, is_missing: bool) -> World:
         world = self._worlds.get(is_missing)
@@ -125,52 +125,52 @@ class Checker:
             world = self._worlds[is_missing] = World(self._snapshot, missing=is_missing)
         return world
 
-    def _try(self, stated: Property, asked: _BoundProperty, world: World) -> Result:
-        domains = narrowed(world, asked.when)
-        trying = _Trial(asked, self._snapshot)
-        found = self._at_edges(stated, asked, trying, domains)
-        if found is None and self._examples:
+    def _try(self, stated: Property, bound: _BoundProperty, world: World) -> Result:
+        domains = narrowed(world, bound.when)
+        trial = _Trial(bound, self._snapshot)
+        counterexample = self._at_boundaries(stated, bound, trial, domains)
+        if counterexample is None and self._examples:
             try:
-                found = self._at_random(asked, world, trying)
+                counterexample = self._at_random(bound, world, trial)
             except ImportError:
                 message = (
                     "Random requests need hypothesis. Install guardrail-cedar[properties], or try "
-                    "those at boundary values alone: --examples 0."
+                    "boundary values only, with --examples 0."
                 )
                 fault = Fault("GR612", stated.place, message)
                 return Result(stated.name, stated.place, "error", (fault,))
-        if found is not None:
-            return self._broken(stated, simplest(found, domains, trying.breaks))
-        if not trying.tried:
+        if counterexample is not None:
+            return self._broken(stated, simplest(counterexample, domains, trial.breaks))
+        if not trial.tried:
             message = (
-                "No request was found of which it says something, so nothing was tried. Widen "
-                "`when`, or have a test ask such a request."
+                "The property applies to no request that was found, so nothing was tried. Widen "
+                "`when`, or add a test with such a request."
             )
             fault = Fault("GR611", stated.place, message)
             return Result(stated.name, stated.place, "error", (fault,))
         return Result(stated.name, stated.place, "passed")
 
-    def _at_edges(
-        self, stated: Property, asked: _BoundProperty, trying: _Trial, domains: Sequence[Domain]
+    def _at_boundaries(
+        self, stated: Property, bound: _BoundProperty, trial: _Trial, domains: Sequence[Domain]
     ) -> Request | None:
-        """Return the first request at the edges that breaks a property.
+        """Return the first request at boundary values that breaks a property.
 
-        First of those that its own condition has, then of those that all properties share.
+        Requests of the property's own domains come first, then those that all properties share.
         """
-        own = chain.from_iterable(domain.edges() for domain in domains)
+        own = chain.from_iterable(domain.boundary_requests() for domain in domains)
         for request in islice(own, _LIMIT_OWN):
-            if asked.when.asks(request, self._snapshot) and trying.breaks(request):
+            if bound.when.matches(request, self._snapshot) and trial.breaks(request):
                 return request
         for request, description in self._shared:
-            if not (stated.is_missing or self._is_whole(request, asked.when)):
+            if not (stated.is_missing or self._is_complete(request, bound.when)):
                 continue
-            if trying.breaks(request, description):
+            if trial.breaks(request, description):
                 return request
         return None
 
     @cached_property
     def _shared(self) -> list[tuple[Request, Mapping[str, Any]]]:
-        """The requests of the tests, and those that the search finds around them; decided."""
+        """The requests of the tests and variations of them, with the decision on each."""
         runner, world = Runner(self._bundle), self._world(is_missing=False)
         known = [
             request
@@ -184,16 +184,16 @@ class Checker:
             if domain.is_possible
             for request in domain.callers()
         ]
-        found = list(requests(self._snapshot, known, world.edges))
-        if len(found) > _LIMIT_SHARED:
-            chance = random.Random(0)  # noqa: S311  no secret: the same ones each time
-            rest = sorted(chance.sample(range(len(known), len(found)), _LIMIT_SHARED))
-            found = [*known, *(found[number] for number in rest)]
-        return [(request, decided(self._snapshot, request)) for request in found]
+        candidates = list(requests(self._snapshot, known, world.boundaries))
+        if len(candidates) > _LIMIT_SHARED:
+            generator = random.Random(0)  # noqa: S311  not for secrets: the same values each time
+            rest = sorted(generator.sample(range(len(known), len(candidates)), _LIMIT_SHARED))
+            candidates = [*known, *(candidates[number] for number in rest)]
+        return [(request, decided(self._snapshot, request)) for request in candidates]
 
     @cached_property
     def _demanded(self) -> dict[Entity, tuple[tuple[str, ...], ...]]:
-        """The facts of each action that are read, and that the schema demands."""
+        """The facts of each action that the policies read and the schema requires."""
         schema = self._snapshot.schema
         return {
             action: tuple(
@@ -204,8 +204,8 @@ class Checker:
             for action, plan in self._snapshot.plans.items()
         }
 
-    def _is_whole(self, request: Request, when: Condition) -> bool:
-        """Tell whether a request has what the schema demands, or lacks what it is to lack."""
+    def _is_complete(self, request: Request, when: Condition) -> bool:
+        """Whether a request has all required facts, except those that ``when`` marks missing."""
         lacking = {path.attrs for path, test in when.facts if test.missing}
         return not any(
             at(request.facts, path[:1]) is ABSENT or at(request.facts, path) is ABSENT
@@ -213,14 +213,14 @@ class Checker:
             if path not in lacking
         )
 
-    def _at_random(self, asked: _BoundProperty, world: World, trying: _Trial) -> Request | None:
-        """Return a random request that breaks it, as it is drawn: made simple later."""
+    def _at_random(self, bound: _BoundProperty, world: World, trial: _Trial) -> Request | None:
+        """Return a random request that breaks a property, not yet simplified."""
         from hypothesis import Phase, find, settings
         from hypothesis.errors import NoSuchExample, Unsatisfiable
 
         from guardrail.testing.properties.strategies import of_condition
 
-        strategy = of_condition(world, asked.when)
+        strategy = of_condition(world, bound.when)
         if strategy is None:
             return None
         how = settings(
@@ -228,7 +228,7 @@ class Checker:
             phases=(Phase.generate,),
         )  # fmt: skip
         try:
-            return find(strategy, trying.breaks, settings=how)
+            return find(strategy, trial.breaks, settings=how)
         except (NoSuchExample, Unsatisfiable):
             return None
 
@@ -240,30 +240,30 @@ class Checker:
         keys = ["code", "policies", *(["obligations"] if description["obligations"] else [])]
         keys += ["errors"] if description["errors"] else []
         test = as_test(snapshot, request, description, name=f"shows: {stated.name}", keys=keys)
-        what = "There is a request on which it does, and it never should"
+        what = "A request meets the claim, which no request should meet"
         if not stated.is_never:
-            what = "There is a request on which it does not, and it always should"
+            what = "A request does not meet the claim, which every request should meet"
         lines = "\n".join(f"  {line}" for line in test.splitlines())
-        message = f"{what}. Here as a test, which expects what is decided now:\n{lines}"
+        message = f"{what}. Here it is as a test that expects the present decision:\n{lines}"
         fault = Fault("GR610", stated.place, message)
         return Result(stated.name, stated.place, "failed", (fault,), decision, request)
 
 
 class _Trial:
-    """Tries requests, and counts those of which the property says something."""
+    """Tries requests, and counts those to which the property applies."""
 
-    __slots__ = ("_asked", "_snapshot", "tried")
+    __slots__ = ("_property", "_snapshot", "tried")
 
-    def __init__(self, asked: _BoundProperty, snapshot: Snapshot) -> None:
-        self._asked = asked
+    def __init__(self, bound: _BoundProperty, snapshot: Snapshot) -> None:
+        self._property = bound
         self._snapshot = snapshot
         self.tried = 0
 
     def breaks(self, request: Request, description: Mapping[str, Any] | None = None) -> bool:
-        """Return whether a request breaks the property; give its decision if it is known."""
+        """Return whether a request breaks the property; pass the decision if it is known."""
         description = description if description is not None else decided(self._snapshot, request)
-        is_meant, breaks = self._asked.breaks(request, description, self._snapshot)
-        self.tried += is_meant
+        applies, breaks = self._property.breaks(request, description, self._snapshot)
+        self.tried += applies
         return breaks
 
 
@@ -273,25 +273,27 @@ class _Trial:
 def never(
     bundle: str | FilePath | Bundle | Guard,
     *,
-    when: Mapping[str, Any] | Meant | None = None,
+    when: Mapping[str, Any] | RequestFilter | None = None,
     missing: bool = False,
     examples: int = EXAMPLES,
     **claim: Any,
 ) -> None:
-    """Assert that no request shows something: ``never(bundle, allow=True, when={...})``.
+    """Assert that no request meets a claim: ``never(bundle, allow=True, when={...})``.
 
     Arguments:
-        bundle: its folder, or itself loaded, or a guard that serves it.
-        when: of which requests, as under ``when`` of a property in YAML; or a function that says
-            so of a `Request`.
-        missing: whether requests are tried, too, that leave out what the schema demands.
-        examples: how many random requests are tried, after those at the edges.
-        claim: what must not be: ``allow``, ``code``, ``policies``, ``obligations``, ``errors``,
-            ``principal``, ``action``, ``resource``, ``facts``; all of it together.
+        bundle: the folder of the bundle, a loaded bundle, or a guard.
+        when: the requests to which the claim applies, as under ``when`` of a property in YAML; or
+            a function that takes a `Request` and returns whether the claim applies.
+        missing: also try requests without facts that the schema requires.
+        examples: how many random requests are tried, after boundary values.
+        claim: the claim: ``allow``, ``code``, ``policies``, ``obligations``, ``errors``,
+            ``principal``, ``action``, ``resource``, ``facts``. A request meets it if all of these
+            match.
 
     Raises:
-        AssertionError: with a request that shows it, as a test; or because nothing was tried.
-        ConfigurationError: where the bundle does not load, or has not what is named.
+        AssertionError: if a request meets the claim, with the request as a test; or if no request
+            was tried.
+        ConfigurationError: if the bundle does not load, or lacks a name in the claim.
     """
     __tracebackhide__ = True
     _assert(bundle, claim, when, is_never=True, missing=missing, examples=examples)
@@ -300,15 +302,15 @@ def never(
 def always(
     bundle: str | FilePath | Bundle | Guard,
     *,
-    when: Mapping[str, Any] | Meant | None = None,
+    when: Mapping[str, Any] | RequestFilter | None = None,
     missing: bool = False,
     examples: int = EXAMPLES,
     **claim: Any,
 ) -> None:
-    """Assert that all requests show something: arguments and errors as of `never`.
+    """Assert that all requests meet a claim. Arguments and errors are those of `never`.
 
-    ``always(bundle, obligations=["round"], when={"principal": {...}, "allow": True})`` is what
-    ``implies`` says in YAML.
+    ``always(bundle, obligations=["round"], when={"principal": {...}, "allow": True})`` is
+    ``implies`` in YAML.
     """
     __tracebackhide__ = True
     _assert(bundle, claim, when, is_never=False, missing=missing, examples=examples)
@@ -317,7 +319,7 @@ def always(
 def _assert(
     bundle: str | FilePath | Bundle | Guard,
     claim: Mapping[str, Any],
-    when: Mapping[str, Any] | Meant | None,
+    when: Mapping[str, Any] | RequestFilter | None,
     *,
     is_never: bool,
     missing: bool,

@@ -1,7 +1,7 @@
-"""Reads a claim of a property against a bundle, from a mapping in a file to a `Condition`.
+"""Reads a claim of a property from a mapping, as a `Condition` on the requests of a bundle.
 
 A name that the bundle lacks (an action, attribute, fact, role, policy or obligation) is an error
-with its file and line: the claim would hold of no request, and test nothing.
+with its file and line, since no request could meet the claim.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from guardrail.testing.properties.format import Claim
 from guardrail.testing.properties.value_conditions import ValueTest, read_test
 from guardrail.values import Entity, Path
 
-#: Keys of a principal or a resource that are no attributes.
+#: The keys of a principal or a resource that are not attributes.
 _KEYS: Final = frozenset(("type", "uid", "in", "not_in", "attrs"))
 
 
 def read_condition(document: Document | None, world: World) -> Condition:
-    """Return a claim, ready to be asked; `ConfigurationError` has every fault of it."""
+    """Return the condition of a claim; raise `ConfigurationError` with all of its faults."""
     if document is None:
         return Condition()
     data = {name: value for name, value in document.data.items() if name != "when"}
@@ -48,13 +48,13 @@ class _ClaimReader:
         self._faults: list[Fault] = []
 
     def read(self, claim: Claim) -> Condition:
-        """Return its condition."""
+        """Return the condition of the claim."""
         schema = self._snapshot.schema
         principal = self._side("principal", claim.principal, self._is_group)
         resource = self._side("resource", claim.resource, self._is_group)
         for uid in resource.uids:
             self._check("resource", self._is_resource(uid), f"no entity {uid}")
-        for uid in principal.uids:  # who it is, a token says; of which type, the schema
+        for uid in principal.uids:  # ids come from tokens, types from the schema
             is_caller = schema.declares(uid.type) and (
                 not schema.is_enum_type(uid.type) or self._snapshot.store.knows(uid)
             )
@@ -69,8 +69,8 @@ class _ClaimReader:
     def _at(self, *path: str | int) -> Place:
         return self._document.at(*path)
 
-    def _check(self, key: str, is_there: bool, what: str, *path: str | int) -> None:
-        if not is_there:
+    def _check(self, key: str, is_known: bool, what: str, *path: str | int) -> None:
+        if not is_known:
             message = f"`{key}`: the bundle has {what}. Correct the name, or declare it."
             self._faults.append(Fault("GR601", self._at(key, *path), message))
 
@@ -108,7 +108,7 @@ class _ClaimReader:
         if isinstance(more, dict):
             attrs += self._tests((key, "attrs"), more, Path(key))
         else:
-            message = f"`{key}.attrs` holds attributes by name."
+            message = f"`{key}.attrs`: expected a mapping of attributes by name."
             self._faults.append(Fault("GR003", self._at(key, "attrs"), message))
         return EntityCondition(str(kind), sets["uid"], sets["in"], sets["not_in"], tuple(attrs))
 
@@ -151,13 +151,13 @@ class _ClaimReader:
     def _tests(
         self, keys: tuple[str, ...], data: Mapping[Any, Any], above: Path
     ) -> Iterator[tuple[Path, ValueTest]]:
-        """Yield what is said of each value, by its path."""
+        """Yield the condition on each value, with its path."""
         for name, value in data.items():
             place = self._at(*keys, str(name))
             path = Path(above.root, (*above.attrs, str(name)))
             kind = self._world.kind_at(path) if isinstance(name, str) else None
             if kind is None:
-                message = f"The schema has no {path} here. Correct the name, or declare it."
+                message = f"The schema does not declare {path}. Correct the name, or declare it."
                 self._faults.append(Fault("GR601", place, message))
                 continue
             if kind == RECORD and isinstance(value, dict) and not self._is_missing(path, value):
@@ -167,7 +167,7 @@ class _ClaimReader:
                 yield path, read_test(value, kind, place, str(path))
 
     def _is_missing(self, path: Path, value: Mapping[Any, Any]) -> bool:
-        """Tell whether a record itself is said to be missing, or not: no field has that name."""
+        """Whether ``{missing: ...}`` is about the record itself, as no field has that name."""
         below = Path(path.root, (*path.attrs, "missing"))
         return value.keys() == {"missing"} and self._world.kind_at(below) is None
 

@@ -1,7 +1,7 @@
-"""Conditions: what a property claims about a request and its decision.
+"""Conditions on a request and its decision, of which properties are made.
 
-They decide whether a request meets the claim (`Condition.holds`), and restrict the requests that
-are generated.
+They decide whether a request meets a claim (`Condition.holds`), and restrict the requests that are
+generated.
 """
 
 from __future__ import annotations
@@ -15,20 +15,22 @@ from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.testing.properties.value_conditions import ABSENT, ValueTest
 from guardrail.values import Entity, Path, Principal
 
-#: How a decision ends that came to no policy, for the request is none of the bundle's.
-UNFIT: Final = frozenset(("unknown_entity", "undeclared_action", "wrong_type", "bad_fact"))
+#: The codes of requests that are denied before any policy, since the bundle does not declare them.
+INVALID_REQUEST_CODES: Final = frozenset(
+    ("unknown_entity", "undeclared_action", "wrong_type", "bad_fact")
+)
 
 
 @dataclass(frozen=True, slots=True)
 class EntityCondition:
-    """What is said of a principal or of a resource.
+    """A condition on the principal or the resource.
 
     Attributes:
-        type: its entity type; empty: any.
-        uids: who or what it is, one of these; none: any.
-        within: what it is in, each of them.
-        outside: what it is in none of.
-        attrs: what its attributes are.
+        type: its entity type; empty for any.
+        uids: the possible uids; empty for any.
+        within: the groups, of all of which it must be a member.
+        outside: the groups, of none of which it may be a member.
+        attrs: the conditions on its attributes, by path.
     """
 
     type: str = ""
@@ -38,20 +40,20 @@ class EntityCondition:
     attrs: tuple[tuple[Path, ValueTest], ...] = ()
 
     def allows(self, uid: Entity, above: frozenset[Entity], attrs: Mapping[str, Any]) -> bool:
-        """Tell whether somebody is of this side: by uid, all it is in, and attributes."""
-        around = above | {uid}
+        """Whether an entity with these ancestors and attributes meets the condition."""
+        groups = above | {uid}
         return (
             self.type in ("", uid.type)
             and (not self.uids or uid in self.uids)
-            and around.issuperset(self.within)
-            and around.isdisjoint(self.outside)
+            and groups.issuperset(self.within)
+            and groups.isdisjoint(self.outside)
             and all(test.holds(at(attrs, path.attrs)) for path, test in self.attrs)
         )
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionCondition:
-    """What is said of a decision, as `Snapshot.describe` tells it."""
+    """A condition on a decision, in the form of `Snapshot.describe`."""
 
     allow: bool | None = None
     codes: frozenset[str] = frozenset()
@@ -60,7 +62,7 @@ class DecisionCondition:
     errors: bool | None = None
 
     def holds(self, description: Mapping[str, Any]) -> bool:
-        """Tell whether a decision is of this kind."""
+        """Whether a decision meets the condition."""
         held = description["obligations"]
         return (
             self.allow in (None, description["decision"] == "allow")
@@ -74,13 +76,13 @@ class DecisionCondition:
         )
 
 
-#: Stands where an obligation is named and its value is not.
+#: Matches any argument of an obligation.
 ANY_VALUE: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A claim, ready to be asked."""
+    """A condition on a request and its decision."""
 
     principal: EntityCondition = EntityCondition()
     actions: frozenset[Entity] = frozenset()
@@ -89,18 +91,18 @@ class Condition:
     outcome: DecisionCondition = DecisionCondition()
 
     @property
-    def names_unfit(self) -> bool:
-        """Whether it is about requests that are none of the bundle's."""
-        return not UNFIT.isdisjoint(self.outcome.codes)
+    def names_invalid(self) -> bool:
+        """Whether it is about requests that the bundle does not declare."""
+        return not INVALID_REQUEST_CODES.isdisjoint(self.outcome.codes)
 
-    def asks(self, request: Request, snapshot: Snapshot) -> bool:
-        """Tell whether a request is one of those meant, whatever is decided on it."""
+    def matches(self, request: Request, snapshot: Snapshot) -> bool:
+        """Whether a request meets the condition, whatever the decision is."""
         if self.actions and request.action not in self.actions:
             return False
         if not all(test.holds(at(request.facts, path.attrs)) for path, test in self.facts):
             return False
         who, what, store = request.principal, request.resource, snapshot.store
-        if self.principal != _ANYBODY:
+        if self.principal != _ANY_ENTITY:
             uid, attrs = who, store.attrs(uid_of(who))
             above = store.ancestors(uid_of(who))
             if isinstance(who, Principal):
@@ -108,16 +110,16 @@ class Condition:
                 above |= store.closure(who.parents)
             if not self.principal.allows(uid_of(uid), above, attrs):
                 return False
-        if self.resource == _ANYBODY:
+        if self.resource == _ANY_ENTITY:
             return True
         return self.resource.allows(what, store.ancestors(what), store.attrs(what))
 
     def holds(self, request: Request, description: Mapping[str, Any], snapshot: Snapshot) -> bool:
-        """Tell whether a request and the decision on it are meant."""
-        return self.outcome.holds(description) and self.asks(request, snapshot)
+        """Whether a request and its decision meet the condition."""
+        return self.outcome.holds(description) and self.matches(request, snapshot)
 
 
-_ANYBODY: Final = EntityCondition()
+_ANY_ENTITY: Final = EntityCondition()
 
 
 def uid_of(principal: Principal | Entity) -> Entity:
@@ -126,7 +128,7 @@ def uid_of(principal: Principal | Entity) -> Entity:
 
 
 def at(data: Any, path: tuple[str, ...]) -> Any:
-    """Return what stands at a path, or `ABSENT`."""
+    """Return the value at a path, or `ABSENT`."""
     for name in path:
         if not (type(data) is dict or isinstance(data, Mapping)) or name not in data:
             return ABSENT

@@ -1,8 +1,8 @@
 """The requests that a bundle can get: callers, resources and facts, with their types.
 
-A `World` has a `Domain` for each possible pair of an action and a type of caller. It is made from
-the schema, the entities and the policies, with only the facts that policies read. Facts of the time
-are those of one moment.
+A `World` has a `Domain` for each possible pair of an action and a type of caller. It is built from
+the schema, the entities and the policies, with only the facts that policies read. All facts about
+the time in one request belong to the same moment.
 """
 
 from __future__ import annotations
@@ -29,51 +29,51 @@ from guardrail.testing.mutation.boundary_values import (
 from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.values import NO_INPUT, Entity, Identity, Path, Principal
 
-#: Whether a value is there: in each request, in some, in none.
+#: Whether every request has a value, some have it, or none.
 Presence: TypeAlias = Literal["needed", "may", "never"]
 
-#: Records that nest deeper than this are taken for empty.
+#: Records that are nested deeper than this count as empty.
 _LIMIT_DEPTH: Final = 4
-#: Entities of one type that are tried as resource or group, at most.
+#: The most entities of one type that are tried as a resource or a group.
 _LIMIT_ENTITIES: Final = 40
-#: What somebody is called whom no file names.
+#: The id of a generated caller.
 SOMEBODY: Final = "somebody"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Slot:
-    """One value of a request, or a record of them.
+class ValueDomain:
+    """One value of a request, or a record of values.
 
     Attributes:
-        path: where it stands.
+        path: its path.
         kind: its type.
         presence: whether requests have it.
-        values: what it is tried with, the simplest first; nothing for a record.
+        values: the values that are tried, the simplest first; empty for a record.
         below: the fields of a record.
-        least, most: between which numbers others than ``values`` are drawn.
-        is_open: whether others are drawn at all.
+        least, most: the range of random numbers, besides ``values``.
+        is_open: whether random values are tried, besides ``values``.
     """
 
     path: Path
     kind: CedarType
     presence: Presence
     values: tuple[Any, ...] = ()
-    below: tuple[Slot, ...] = ()
+    below: tuple[ValueDomain, ...] = ()
     least: int = LEAST
     most: int = MOST
     is_open: bool = True
 
     def __repr__(self) -> str:
-        return f"Slot({self.path})"
+        return f"ValueDomain({self.path})"
 
     @property
     def name(self) -> str:
-        """The last name of its path."""
+        """The last name of the path."""
         return self.path.attrs[-1]
 
     @property
     def is_possible(self) -> bool:
-        """Whether there is a value for it, or it can be left out."""
+        """Whether it has a possible value, or can be left out."""
         if self.presence != "needed":
             return True
         if self.kind == RECORD:
@@ -88,15 +88,16 @@ class Domain:
     Attributes:
         action: the action.
         type: the caller's entity type.
-        known: callers whom the bundle has as entities.
-        is_open: whether there are others, whom no entity makes known.
-        groups: what others can be in.
-        within: what they are in, each of them.
-        attrs: their attributes.
-        resources: on what, the entities that fit.
-        places: the facts by place, but those of the time.
-        moments: the facts of the time, each with all that is read of it; none where nothing is.
-        name: the id of others.
+        known: callers that are entities of the bundle.
+        is_open: whether other callers are possible.
+        groups: the groups in which other callers can be.
+        within: the groups in which all other callers are.
+        attrs: the attributes of other callers.
+        resources: the resources that fit the action and the caller's type.
+        places: the facts by namespace, without those about the time.
+        moments: the facts about the time, one mapping for each moment; empty ones if no policy
+            reads the time.
+        name: the id of other callers.
     """
 
     action: Entity
@@ -105,9 +106,9 @@ class Domain:
     is_open: bool
     groups: tuple[Entity, ...]
     within: tuple[Entity, ...]
-    attrs: tuple[Slot, ...]
+    attrs: tuple[ValueDomain, ...]
     resources: tuple[Entity, ...]
-    places: tuple[Slot, ...]
+    places: tuple[ValueDomain, ...]
     moments: tuple[Mapping[str, Any], ...]
     name: str = SOMEBODY
 
@@ -116,23 +117,23 @@ class Domain:
 
     @property
     def is_possible(self) -> bool:
-        """Whether any request is of it."""
-        others = self.is_open and all(slot.is_possible for slot in self.attrs)
+        """Whether the domain has any request."""
+        others = self.is_open and all(field.is_possible for field in self.attrs)
         return bool(
             self.resources
             and (self.known or others)
             and self.moments
-            and all(slot.is_possible for slot in self.places)
+            and all(field.is_possible for field in self.places)
         )
 
     def callers(self) -> Iterator[Request]:
-        """Yield a request by each of the callers who differ in one thing, all else the simplest."""
+        """Yield the simplest request of each caller; the callers differ in one value."""
         facts = {**record_of(self.places), **_timed(self.moments[0])}
         for caller in self._callers():
             yield Request(caller, self.action, self.resources[0], facts)
 
-    def edges(self) -> Iterator[Request]:
-        """Yield each of the callers, on each resource, with facts that differ in one thing."""
+    def boundary_requests(self) -> Iterator[Request]:
+        """Yield requests of each caller on each resource, with facts that differ in one value."""
         base = record_of(self.places)
         facts = [{**base, **_timed(moment)} for moment in self.moments]
         facts += [{**facts[0], **varied} for varied in _varied(self.places)]
@@ -142,7 +143,7 @@ class Domain:
                 yield Request(caller, self.action, resource, each)
 
     def _callers(self) -> Iterator[Principal | Entity]:
-        if self.is_open and all(slot.is_possible for slot in self.attrs):
+        if self.is_open and all(field.is_possible for field in self.attrs):
             attrs = record_of(self.attrs)
             yield self.caller(self.within, attrs)
             for group in self.groups:
@@ -152,7 +153,7 @@ class Domain:
         yield from self.known
 
     def caller(self, parents: Sequence[Entity], attrs: Mapping[str, Any]) -> Principal:
-        """Return somebody of this type."""
+        """Return a caller of this type."""
         return Principal(
             self.type, self.name, parents=list(dict.fromkeys(parents)), attrs=dict(attrs)
         )
@@ -162,31 +163,31 @@ def _timed(moment: Mapping[str, Any]) -> dict[str, Any]:
     return {"time": dict(moment)} if moment else {}
 
 
-def record_of(slots: Sequence[Slot]) -> dict[str, Any]:
-    """Return the simplest record of some fields: those that must be there."""
-    return {slot.name: value_of(slot) for slot in slots if slot.presence == "needed"}
+def record_of(fields: Sequence[ValueDomain]) -> dict[str, Any]:
+    """Return the simplest record, which has the needed fields only."""
+    return {field.name: value_of(field) for field in fields if field.presence == "needed"}
 
 
-def value_of(slot: Slot) -> Any:
-    """Return the simplest value of a slot."""
-    return record_of(slot.below) if slot.kind == RECORD else slot.values[0]
+def value_of(field: ValueDomain) -> Any:
+    """Return the simplest value of a field."""
+    return record_of(field.below) if field.kind == RECORD else field.values[0]
 
 
-def _varied(slots: Sequence[Slot]) -> Iterator[dict[str, Any]]:
-    """Yield the simplest record with one field at another of its values, there or not there."""
-    base = record_of(slots)
-    for slot in slots:
-        if slot.presence == "never" or not slot.is_possible:
+def _varied(fields: Sequence[ValueDomain]) -> Iterator[dict[str, Any]]:
+    """Yield variations of the simplest record, each with another value of one field."""
+    base = record_of(fields)
+    for field in fields:
+        if field.presence == "never" or not field.is_possible:
             continue
-        if slot.kind == RECORD:
-            if slot.presence == "may" and all(each.is_possible for each in slot.below):
-                yield {**base, slot.name: record_of(slot.below)}
-            for varied in _varied(slot.below):
-                yield {**base, slot.name: varied}
+        if field.kind == RECORD:
+            if field.presence == "may" and all(each.is_possible for each in field.below):
+                yield {**base, field.name: record_of(field.below)}
+            for varied in _varied(field.below):
+                yield {**base, field.name: varied}
         else:
-            start = 1 if slot.presence == "needed" else 0
-            for value in slot.values[start:]:
-                yield {**base, slot.name: value}
+            start = 1 if field.presence == "needed" else 0
+            for value in field.values[start:]:
+                yield {**base, field.name: value}
 
 
 class World:
@@ -194,37 +195,37 @@ class World:
 
     Arguments:
         snapshot: the bundle.
-        missing: whether facts that the schema demands are left out now and then.
+        missing: whether some requests lack facts that the schema requires.
     """
 
     def __init__(self, snapshot: Snapshot, *, missing: bool = False) -> None:
         self.snapshot = snapshot
-        self.edges = BoundaryValues(snapshot)
+        self.boundaries = BoundaryValues(snapshot)
         self._missing = missing
         self._types = types_of(snapshot.schema)
         self._kinds: dict[tuple[Path, Entity, str], CedarType | None] = {}
         self.domains: tuple[Domain, ...] = tuple(self._make())
 
     def kind_at(self, path: Path) -> CedarType | None:
-        """Return the type at a path, of the first action and caller that have it."""
+        """Return the type at a path, for the first action and caller type that have it."""
         for domain in self.domains:
-            found = self.kind_of(path, domain)
-            if found is not None:
-                return found
+            kind = self.kind_of(path, domain)
+            if kind is not None:
+                return kind
         return None
 
     def kind_of(self, path: Path, domain: Domain) -> CedarType | None:
-        """Return the type at a path under one action, of one caller."""
+        """Return the type at a path for the action and the caller type of a domain."""
         key = (path, domain.action, domain.type)
         if key not in self._kinds:
-            asked = [(domain.action, path)]
-            (self._kinds[key],) = self.snapshot.schema.types(asked, principal=domain.type)
+            paths = [(domain.action, path)]
+            (self._kinds[key],) = self.snapshot.schema.types(paths, principal=domain.type)
         return self._kinds[key]
 
-    def slot(self, path: Path, domain: Domain) -> Slot | None:
-        """Return the slot of a fact that no policy of an action reads; ``None``: there is none."""
+    def field(self, path: Path, domain: Domain) -> ValueDomain | None:
+        """Return the field of a fact that no policy of the action reads; ``None`` without one."""
         kind = self.kind_of(path, domain)
-        return None if kind is None else self._slot(domain.action, path, kind, is_required=False)
+        return None if kind is None else self._field(domain.action, path, kind, is_required=False)
 
     def _make(self) -> Iterator[Domain]:
         snapshot = self.snapshot
@@ -244,62 +245,64 @@ class World:
                 attrs = tuple(self._record(action, Path("principal"), kind))
                 is_open = not snapshot.schema.is_enum_type(kind)
                 groups = self._groups(kind, attrs) if is_open else ()
-                known = tuple(each for each in self.edges.known if each.type == kind)
+                known = tuple(each for each in self.boundaries.known if each.type == kind)
                 yield Domain(
                     action, kind, known[:_LIMIT_ENTITIES], is_open, groups, (), attrs, fitting,
                     tuple(place for place in places if place.name != "time"), moments,
                 )  # fmt: skip
 
     def _resources(self) -> list[Entity]:
-        """Return the entities that can be resources: those that policies name first."""
+        """Return the entities that can be resources; those that policies name are always kept."""
         counts: dict[str, int] = {}
-        found: list[Entity] = []
-        named = [each for each in self.edges.entities if self.snapshot.store.knows(each)]
-        for entity in dict.fromkeys((*self.edges.known, *named)):
+        resources: list[Entity] = []
+        named = [each for each in self.boundaries.entities if self.snapshot.store.knows(each)]
+        for entity in dict.fromkeys((*self.boundaries.known, *named)):
             counts[entity.type] = counts.get(entity.type, 0) + 1
             if counts[entity.type] <= _LIMIT_ENTITIES or entity in named:
-                found.append(entity)
+                resources.append(entity)
         if self.snapshot._allow_unknown_resources:
-            found += [
+            resources += [
                 Entity(name, "unknown")
                 for name in self._types
                 if not self.snapshot.schema.is_enum_type(name)
             ]
-        return found
+        return resources
 
-    def _groups(self, kind: str, attrs: Sequence[Slot]) -> tuple[Entity, ...]:
-        """Return what somebody of a type can be in; of a parent only its type counts."""
-        if not all(slot.is_possible for slot in attrs):
+    def _groups(self, kind: str, attrs: Sequence[ValueDomain]) -> tuple[Entity, ...]:
+        """Return the groups in which a caller of a type can be, tested once per type of group."""
+        if not all(field.is_possible for field in attrs):
             return ()
         base = record_of(attrs)
         fits: dict[str, bool] = {}
-        found: list[Entity] = []
-        for entity in dict.fromkeys((*self.edges.entities, *self.edges.known)):
+        groups: list[Entity] = []
+        for entity in dict.fromkeys((*self.boundaries.entities, *self.boundaries.known)):
             if entity.type not in fits:
                 somebody = Principal(kind, SOMEBODY, parents=[entity], attrs=base)
                 fits[entity.type] = self._is_fit(somebody)
             if fits[entity.type] and self.snapshot.store.knows(entity):
-                found.append(entity)
-        return tuple(found[:_LIMIT_ENTITIES])
+                groups.append(entity)
+        return tuple(groups[:_LIMIT_ENTITIES])
 
     def _is_fit(self, principal: Principal) -> bool:
         try:
-            self.snapshot._subjects.of(principal)
+            self.snapshot._principals.of(principal)
         except Denied:
             return False
         return True
 
-    def _record(self, action: Entity, root: Path, principal: str, depth: int = 0) -> Iterator[Slot]:
-        """Yield the slots of all that the schema has below a path."""
+    def _record(
+        self, action: Entity, root: Path, principal: str, depth: int = 0
+    ) -> Iterator[ValueDomain]:
+        """Yield the fields of all attributes that the schema declares below a path."""
         if depth > _LIMIT_DEPTH:
             return
         for each in attributes_of(self.snapshot.schema, action, root, principal=principal):
-            yield self._slot(
+            yield self._field(
                 action, each.path, each.kind, is_required=each.is_required, principal=principal,
                 depth=depth,
             )  # fmt: skip
 
-    def _slot(
+    def _field(
         self,
         action: Entity,
         path: Path,
@@ -308,17 +311,17 @@ class World:
         is_required: bool,
         principal: str = "",
         depth: int = 0,
-        below: tuple[Slot, ...] | None = None,
-    ) -> Slot:
+        below: tuple[ValueDomain, ...] | None = None,
+    ) -> ValueDomain:
         values: list[Any] = []
         if kind == RECORD and below is None:
             below = tuple(self._record(action, path, principal, depth + 1))
         elif below is None:
-            values = unique(self.edges.values(action, path, kind, principal=principal))
+            values = unique(self.boundaries.values(action, path, kind, principal=principal))
         is_place = path.root == "context" and len(path.attrs) == 1
         can_lack = not is_place and path.root == "context" and self._missing
-        least, most = self.edges.range_of(path)
-        return Slot(
+        least, most = self.boundaries.range_of(path)
+        return ValueDomain(
             path=path,
             kind=kind,
             presence="needed" if is_place or (is_required and not can_lack) else "may",
@@ -328,19 +331,19 @@ class World:
             most=most,
         )
 
-    def _facts(self, action: Entity, shape: Shape, above: tuple[str, ...]) -> Iterator[Slot]:
-        """Yield the slots of what the policies of an action read."""
+    def _facts(self, action: Entity, shape: Shape, above: tuple[str, ...]) -> Iterator[ValueDomain]:
+        """Yield the fields of the facts that the policies of an action read."""
         paths = [Path("context", (*above, name)) for name in shape]
         required = are_required(self.snapshot.schema, [(action, path) for path in paths])
         for path, is_required, kind in zip(paths, required, shape.values(), strict=True):
             if isinstance(kind, dict):
                 below = tuple(self._facts(action, kind, path.attrs))
-                yield self._slot(action, path, RECORD, is_required=is_required, below=below)
+                yield self._field(action, path, RECORD, is_required=is_required, below=below)
             else:
-                yield self._slot(action, path, kind, is_required=is_required)
+                yield self._field(action, path, kind, is_required=is_required)
 
     def _moments(self, plan: Plan) -> Iterator[Mapping[str, Any]]:
-        """Yield the facts of the time that policies read, each time of one moment."""
+        """Yield the facts about the time that policies read, one mapping for each moment."""
         names: frozenset[str] = frozenset()
         source: TimeFacts | None = None
         for each, wanted in plan.wants:
@@ -349,11 +352,11 @@ class World:
         if source is None:
             yield {}
             return
-        found: list[Mapping[str, Any]] = []
-        for moment in moments_of(self.edges):
+        moments: list[Mapping[str, Any]] = []
+        for moment in moments_of(self.boundaries):
             context = FactContext(
                 Identity(Principal("Nobody", "")), NO_INPUT, plan.action.id, Entity("Nothing", ""),
                 moment.timestamp(), {},
             )  # fmt: skip
-            found.append(source.compute(names, context))
-        yield from unique(found)
+            moments.append(source.compute(names, context))
+        yield from unique(moments)

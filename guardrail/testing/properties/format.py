@@ -1,7 +1,7 @@
 """The format of properties in a test file, as models.
 
-Unknown keys, and a property without a claim, are errors. `guardrail.testing.properties.conditions`
-interprets the values, since that depends on the schema.
+Unknown keys, and a property without a claim, are errors. `guardrail.testing.properties.claims`
+interprets the values, which depends on the schema.
 """
 
 from __future__ import annotations
@@ -19,20 +19,19 @@ from guardrail.testing.files.format import Code
 
 
 class Claim(Section):
-    """What is said of a request, and of the decision on it. A key that is left out says nothing.
+    """Conditions on a request and its decision. A key that is left out matches everything.
 
     Attributes:
-        principal: what the caller is: ``{type, uid, in, not_in}`` and its attributes by name; or
-            a uid.
-        action: what is done: a name, or several.
-        resource: what the resource is: ``{type, uid, in, not_in}`` and its attributes by name; or
-            a uid.
-        facts: what facts are, by place: a value, ``{min, max, one_of, none_of, contains,
+        principal: the caller: ``{type, uid, in, not_in}`` and attributes by name; or a uid.
+        action: the action: a name, or a list of names.
+        resource: the resource: ``{type, uid, in, not_in}`` and attributes by name; or a uid.
+        facts: facts by namespace and name: a value, ``{min, max, one_of, none_of, contains,
             missing}``, or ``!missing``.
-        allow: whether it is allowed.
-        code: how the decision ends: a code, or one of several.
-        policies: the ids of policies that are among the deciding ones.
-        obligations: what must be met, at least: names, or values by name.
+        allow: whether the request is allowed.
+        code: the code of the decision: one, or a list of possible codes.
+        policies: ids of policies, all of which are among the deciding ones.
+        obligations: obligations that the decision has, and possibly others: names, or values by
+            name.
         errors: whether any policy could not be evaluated.
     """
 
@@ -47,17 +46,17 @@ class Claim(Section):
     errors: bool | None = None
 
     @property
-    def says_something(self) -> bool:
-        """Whether any request could be told from another by it."""
+    def has_conditions(self) -> bool:
+        """Whether any key has a condition."""
         names = Claim.model_fields
         return any(getattr(self, name) not in (None, {}, []) for name in names)
 
 
 class Checked(Claim):
-    """What stands under ``never`` and ``always``.
+    """The claim under ``never`` or ``always``.
 
     Attributes:
-        when: of which requests; of all where it is left out.
+        when: the requests to which the claim applies; by default all.
     """
 
     hints = ({"anyOf": [{"required": [name]} for name in Claim.model_fields]},)
@@ -66,17 +65,17 @@ class Checked(Claim):
 
     @model_validator(mode="after")
     def _claims(self) -> Checked:
-        if not self.says_something:
-            raise ValueError("it claims nothing. Say what, such as `allow: true`, beside `when`")
+        if not self.has_conditions:
+            raise ValueError("it has no claim. Add one beside `when`, such as `allow: true`")
         return self
 
 
 class Implied(Section):
-    """What stands under ``implies``.
+    """The claim under ``implies``.
 
     Attributes:
-        condition: of which requests. Written ``if``.
-        then: what holds of them, too.
+        condition: the requests to which the claim applies. Written ``if``.
+        then: the conditions that all of these requests meet.
     """
 
     condition: Claim = Field(alias="if")
@@ -84,8 +83,8 @@ class Implied(Section):
 
     @model_validator(mode="after")
     def _claims(self) -> Implied:
-        if not self.then.says_something:
-            raise ValueError("`then` claims nothing. Say what, such as `allow: true`")
+        if not self.then.has_conditions:
+            raise ValueError("`then` has no claim. Add one, such as `allow: true`")
         return self
 
 
@@ -93,11 +92,11 @@ class PropertySection(Section):
     """One property.
 
     Attributes:
-        name: what is claimed. Each name stands once in a file.
-        missing: whether facts that the schema demands are left out, too.
-        never: what no request may show.
-        always: what all requests show.
-        implies: whatever is as under ``if`` is as under ``then``, too.
+        name: what the property claims. Each name is used once in a file.
+        missing: also try requests without facts that the schema requires.
+        never: conditions that no request may meet.
+        always: conditions that all requests meet.
+        implies: requests that meet the conditions under ``if`` also meet those under ``then``.
     """
 
     hints = (exactly_one("never", "always", "implies"),)
@@ -117,15 +116,15 @@ class PropertySection(Section):
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """One property as it is written: on which requests (``when``) something must hold or not.
+    """One property as it stands in a file, before its names are checked against a bundle.
 
     Attributes:
-        name: the claim.
-        place: where it stands.
-        when: which requests, with the decision on them; ``None`` for all.
-        claim: what of them.
-        is_never: whether it must never hold; else it always must.
-        is_missing: whether facts that the schema demands are left out, too.
+        name: its name.
+        place: its place.
+        when: conditions on the requests to which the claim applies; ``None`` for all requests.
+        claim: the conditions of the claim.
+        is_never: whether no request may meet the claim; else all requests must meet it.
+        is_missing: whether requests without facts that the schema requires are tried, too.
     """
 
     name: str
@@ -138,7 +137,7 @@ class Property:
 
 @dataclass(frozen=True, slots=True)
 class InvalidProperty:
-    """A property that is not valid, and why."""
+    """A property that is not valid, with its faults."""
 
     name: str
     place: Place
@@ -146,7 +145,7 @@ class InvalidProperty:
 
 
 def read_properties(document: Document) -> Iterator[Property | InvalidProperty]:
-    """Yield the properties of a file, from the list of them."""
+    """Yield the properties of a file."""
     names: dict[str, Place] = {}
     for index in range(len(document.data)):
         item = document.below(index)
@@ -154,15 +153,17 @@ def read_properties(document: Document) -> Iterator[Property | InvalidProperty]:
         name = data.get("name") if isinstance(data, dict) else None
         name = name if isinstance(name, str) else ""
         try:
-            found = _read(item)
+            stated = _read(item)
             if name in names:
-                message = f"The same name stands at {names[name]}. Name each property once."
+                message = (
+                    f"The property at {names[name]} has the same name. Give each property its own."
+                )
                 raise ConfigurationError.at(item.at("name"), "GR003", message)
         except ConfigurationError as error:
             yield InvalidProperty(name, item.at(), error.faults)
             continue
         names[name] = item.at("name")
-        yield found
+        yield stated
 
 
 def _read(document: Document) -> Property:

@@ -1,7 +1,8 @@
 """Restricts domains by a condition, so that most generated requests meet it.
 
-A restricted domain can contain requests that do not meet the condition; the caller checks them. It
-contains all that do, except that of infinitely many values it keeps the boundary values.
+A restricted domain may contain requests that do not meet the condition; the caller checks each
+request. It contains all requests that do, except that of infinitely many values it keeps only the
+boundary values.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Final, TypeAlias
 from guardrail.policy.schema.schema import RECORD
 from guardrail.testing.mutation.boundary_values import unique
 from guardrail.testing.properties.conditions import Condition, at
-from guardrail.testing.properties.domains import Domain, Slot, World
+from guardrail.testing.properties.domains import Domain, ValueDomain, World
 from guardrail.testing.properties.value_conditions import ABSENT, ValueTest
 from guardrail.values import Entity, Path
 
@@ -31,8 +32,8 @@ _STEPS: Final[Mapping[type, Any]] = {
 
 def narrowed(world: World, condition: Condition) -> tuple[Domain, ...]:
     """Return the domains of a world in which a request can meet a condition."""
-    found = (_narrow(domain, condition, world) for domain in world.domains)
-    return tuple(domain for domain in found if domain is not None and domain.is_possible)
+    domains = (_narrow(domain, condition, world) for domain in world.domains)
+    return tuple(domain for domain in domains if domain is not None and domain.is_possible)
 
 
 def _narrow(domain: Domain, condition: Condition, world: World) -> Domain | None:
@@ -88,93 +89,95 @@ def _narrow(domain: Domain, condition: Condition, world: World) -> Domain | None
 
 
 def _of(
-    domain: Domain, tests: _Tests, slots: tuple[Slot, ...], world: World
-) -> tuple[Slot, ...] | None:
-    """Return slots as some tests leave them; ``None`` where they leave nothing."""
-    by_name = {slot.name: slot for slot in slots}
+    domain: Domain, tests: _Tests, fields: tuple[ValueDomain, ...], world: World
+) -> tuple[ValueDomain, ...] | None:
+    """Return the fields restricted by some conditions; ``None`` if no value meets them."""
+    by_name = {field.name: field for field in fields}
     named: dict[str, list[tuple[Path, ValueTest]]] = {}
-    depth = len(slots[0].path.attrs) - 1 if slots else 0
+    depth = len(fields[0].path.attrs) - 1 if fields else 0
     for path, test in tests:
         named.setdefault(path.attrs[depth], []).append((path, test))
     for name, its in named.items():
-        slot = by_name.get(name)
-        if slot is None:  # no policy reads it
+        field = by_name.get(name)
+        if field is None:  # no policy reads it
             path, test = its[0]
-            slot = world.slot(Path(path.root, path.attrs[: depth + 1]), domain)
-            if slot is None:
+            field = world.field(Path(path.root, path.attrs[: depth + 1]), domain)
+            if field is None:
                 if all(each.missing for _, each in its):
                     continue
                 return None
-            slot = replace(slot, presence="never", below=())
-        by_name[name] = _slot(domain, slot, its, world)
+            field = replace(field, presence="never", below=())
+        by_name[name] = _field(domain, field, its, world)
     return tuple(by_name.values())
 
 
-def _slot(domain: Domain, slot: Slot, tests: _Tests, world: World) -> Slot:
-    depth = len(slot.path.attrs)
+def _field(domain: Domain, field: ValueDomain, tests: _Tests, world: World) -> ValueDomain:
+    depth = len(field.path.attrs)
     own = [test for path, test in tests if len(path.attrs) == depth]
     deeper = [(path, test) for path, test in tests if len(path.attrs) > depth]
     if any(test.missing for test in own):
-        return replace(slot, presence="never")
-    if slot.kind == RECORD:
-        return _record(domain, slot, deeper, world)
-    values: list[Any] = list(slot.values)
+        return replace(field, presence="never")
+    if field.kind == RECORD:
+        return _record(domain, field, deeper, world)
+    values: list[Any] = list(field.values)
     for test in own:
         values = _chosen(test, values)
     is_fixed = any(each.equals is not None or each.contains for each in own) or (
-        slot.kind != "Long" and any((each.least, each.most) != (None, None) for each in own)
+        field.kind != "Long" and any((each.least, each.most) != (None, None) for each in own)
     )
-    least = max(slot.least, *(each.least for each in own if type(each.least) is int), slot.least)
-    most = min(slot.most, *(each.most for each in own if type(each.most) is int), slot.most)
+    least = max(field.least, *(each.least for each in own if type(each.least) is int), field.least)
+    most = min(field.most, *(each.most for each in own if type(each.most) is int), field.most)
     return replace(
-        slot, presence="needed", values=tuple(_within(slot, values)), least=least, most=most,
-        is_open=slot.is_open and not is_fixed and least <= most,
+        field, presence="needed", values=tuple(_within(field, values)), least=least, most=most,
+        is_open=field.is_open and not is_fixed and least <= most,
     )  # fmt: skip
 
 
-def _within(slot: Slot, values: Sequence[Any]) -> Iterator[Any]:
-    """Yield values that a call can have."""
+def _within(field: ValueDomain, values: Sequence[Any]) -> Iterator[Any]:
+    """Yield the values within the range of a field."""
     for value in values:
-        if type(value) is not int or slot.least <= value <= slot.most:
+        if type(value) is not int or field.least <= value <= field.most:
             yield value
 
 
-def _record(domain: Domain, slot: Slot, deeper: _Tests, world: World) -> Slot:
-    whole = slot
-    if slot.presence == "never" and not slot.below:  # not read: only what is asked is there
-        whole = replace(slot, presence="may")
+def _record(domain: Domain, field: ValueDomain, deeper: _Tests, world: World) -> ValueDomain:
+    whole = field
+    if field.presence == "never" and not field.below:  # not read: only the fields of the condition
+        whole = replace(field, presence="may")
     if not deeper:
         return replace(whole, presence="needed")
-    below: tuple[Slot, ...] | None
+    below: tuple[ValueDomain, ...] | None
     if whole.below:
         below = _of(domain, deeper, whole.below, world)
     else:
-        below = _unread(domain, deeper, world, len(slot.path.attrs))
+        below = _unread(domain, deeper, world, len(field.path.attrs))
     is_needed = any(not test.missing for _, test in deeper) or whole.presence == "needed"
     if below is None:
         return replace(whole, presence="needed", below=(_IMPOSSIBLE,))
     return replace(whole, presence="needed" if is_needed else whole.presence, below=below)
 
 
-def _unread(domain: Domain, tests: _Tests, world: World, depth: int) -> tuple[Slot, ...] | None:
-    """Return slots for facts in a place of which no policy of the action reads anything."""
-    found: list[Slot] = []
+def _unread(
+    domain: Domain, tests: _Tests, world: World, depth: int
+) -> tuple[ValueDomain, ...] | None:
+    """Return fields for facts in a namespace that no policy of the action reads."""
+    fields: list[ValueDomain] = []
     for name in dict.fromkeys(path.attrs[depth] for path, _ in tests):
         its = [(path, test) for path, test in tests if path.attrs[depth] == name]
-        slot = world.slot(Path(its[0][0].root, (*its[0][0].attrs[:depth], name)), domain)
-        if slot is None:
+        field = world.field(Path(its[0][0].root, (*its[0][0].attrs[:depth], name)), domain)
+        if field is None:
             if all(test.missing for _, test in its):
                 continue
             return None
-        found.append(_slot(domain, replace(slot, presence="may"), its, world))
-    return tuple(found)
+        fields.append(_field(domain, replace(field, presence="may"), its, world))
+    return tuple(fields)
 
 
-_IMPOSSIBLE: Final = Slot(Path("context", ("",)), "String", "needed")
+_IMPOSSIBLE: Final = ValueDomain(Path("context", ("",)), "String", "needed")
 
 
 def _chosen(test: ValueTest, values: Sequence[Any]) -> list[Any]:
-    """Return values that a test means, its own constants and their neighbours among them."""
+    """Return the values that meet a condition, with its constants and their neighbours."""
     if test.equals is not None:
         wanted = list(test.equals)
     elif test.contains:

@@ -13,22 +13,22 @@ from typing import Any, Final
 from guardrail.policy.schema.schema import RECORD
 from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.testing.properties.conditions import uid_of
-from guardrail.testing.properties.domains import Domain, Slot, value_of
+from guardrail.testing.properties.domains import Domain, ValueDomain, value_of
 from guardrail.values import Principal
 
-#: Requests that are tried on the way, at most.
+#: The most requests that are tried.
 _LIMIT: Final = 5_000
 
 
 def simplest(
     request: Request, domains: Sequence[Domain], holds: Callable[[Request], bool]
 ) -> Request:
-    """Return a request of which something holds, and of no simpler one that was tried.
+    """Return the simplest request that was found to meet a condition.
 
     Arguments:
-        request: one of which it holds.
-        domains: what requests can be.
-        holds: whether it holds of another one.
+        request: a request that meets the condition.
+        domains: the possible requests.
+        holds: whether a request meets the condition.
     """
     tried = 0
     is_simpler = True
@@ -45,7 +45,7 @@ def simplest(
 
 
 def _simpler(request: Request, domains: Sequence[Domain]) -> Iterator[Request]:
-    """Yield requests that are simpler by one thing."""
+    """Yield requests that are simpler in one value."""
     its = [each for each in domains if each.action == request.action]
     its = [each for each in its if each.type == uid_of(request.principal).type]
     if not its:
@@ -55,14 +55,14 @@ def _simpler(request: Request, domains: Sequence[Domain]) -> Iterator[Request]:
         yield replace(request, principal=caller)
     for resource in _before(domain.resources, request.resource):
         yield replace(request, resource=resource)
-    slots = {slot.name: slot for slot in domain.places}
+    fields = {field.name: field for field in domain.places}
     for place, below in request.facts.items():
         if place == "time":
             for moment in _before(domain.moments, dict(below)):
                 yield replace(request, facts={**request.facts, "time": dict(moment)})
             continue
-        slot = slots.get(place)
-        for facts in _simpler_records(slot.below if slot else (), below):
+        field = fields.get(place)
+        for facts in _simpler_records(field.below if field else (), below):
             yield replace(request, facts={**request.facts, place: facts})
 
 
@@ -80,28 +80,30 @@ def _simpler_callers(principal: Any, domain: Domain) -> Iterator[Principal]:
         yield Principal(principal.type, principal.id, parents=groups, attrs=other)
 
 
-def _simpler_records(slots: Sequence[Slot], record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _simpler_records(
+    fields: Sequence[ValueDomain], record: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
     """Yield records that are simpler in one field."""
-    by_name = {slot.name: slot for slot in slots}
+    by_name = {field.name: field for field in fields}
     for name, value in record.items():
-        slot = by_name.get(name)
-        if slot is None or slot.presence != "needed":
+        field = by_name.get(name)
+        if field is None or field.presence != "needed":
             yield {key: each for key, each in record.items() if key != name}
-        if slot is None:
+        if field is None:
             continue
-        if slot.kind == RECORD and isinstance(value, Mapping):
-            for inner in _simpler_records(slot.below, value):
+        if field.kind == RECORD and isinstance(value, Mapping):
+            for inner in _simpler_records(field.below, value):
                 yield {**record, name: inner}
         else:
-            for other in _before(slot.values, value):
+            for other in _before(field.values, value):
                 yield {**record, name: other}
-    for slot in slots:  # what the simplest request has, and this one has not
-        if slot.presence == "needed" and slot.name not in record and slot.is_possible:
-            yield {**record, slot.name: value_of(slot)}
+    for field in fields:  # needed fields that this record lacks
+        if field.presence == "needed" and field.name not in record and field.is_possible:
+            yield {**record, field.name: value_of(field)}
 
 
 def _before(values: Sequence[Any], value: Any) -> Iterator[Any]:
-    """Yield what comes before a value; all of them, where it is none of these."""
+    """Yield the values before a value; all values if it is not among them."""
     for other in values:
         if repr(other) == repr(value):
             return

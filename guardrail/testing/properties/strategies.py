@@ -1,8 +1,8 @@
 """A hypothesis strategy of requests to a bundle, for tests of an application.
 
 `guardrail.testing.properties.domains` defines the possible requests; this module draws them, so
-that they shrink towards simple ones. It needs hypothesis, of the extra ``properties``; nothing that
-loads or serves a bundle imports it.
+that they shrink towards simple ones. It needs hypothesis, from the extra ``properties``; no module
+that loads or serves a bundle imports it.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from guardrail.policy.schema.schema import RECORD, CedarType
 from guardrail.testing.mutation.candidate_requests import Request
 from guardrail.testing.properties.claims import read_condition
 from guardrail.testing.properties.conditions import Condition
-from guardrail.testing.properties.domains import Domain, Slot, World
+from guardrail.testing.properties.domains import Domain, ValueDomain, World
 from guardrail.testing.properties.narrowing import narrowed
 from guardrail.testing.properties.value_conditions import ABSENT
 from guardrail.testing.run.resolve_bundle import bundle_of
 from guardrail.values import Entity, Principal
 
-#: Texts that no policy knows: plain ones, for what is odd is the facts' and tokens' to refuse.
+#: Random texts, of plain characters only: facts and tokens refuse unusual ones themselves.
 _TEXTS: Final = st.text("abcxyz019-_. ", max_size=8)
-#: Groups of which callers are in two.
+#: The most groups from which callers in two groups are built.
 _LIMIT_PAIRED: Final = 12
-#: Draws where one is rare: an unknown resource.
+#: One of this number of requests has an unknown resource.
 _RARELY: Final = 8
 
 
@@ -46,25 +46,26 @@ def requests(
     facts: Mapping[str, Any] | None = None,
     missing: bool = False,
 ) -> SearchStrategy[Request]:
-    """Return a strategy of requests that fit a bundle: its schema, its entities, its policies.
+    """Return a strategy of requests that fit the schema and the entities of a bundle.
 
-    A request has a caller of a type that the action takes, in groups that there are, with the
-    attributes that the schema gives the type; a resource of the bundle's; and the facts that the
-    policies of the action read, each by its type. Values at the edges of what policies compare with
-    are as frequent as all others. What is optional is there or not.
+    A request has a caller of a type that the action accepts, in existing groups, with the
+    attributes that the schema declares; a resource of the bundle; and the facts that the policies
+    of the action read, with the types of the schema. Boundary values of the policies' comparisons
+    are drawn as often as all other values. Optional values are sometimes left out.
 
     Arguments:
-        bundle: its folder, or itself loaded, or a guard that serves it.
-        principal: what callers are, as under ``when`` of a property: ``{"in": 'Role::"analyst"',
-            "department": "care"}``, or the uid of one.
-        action: the name of an action, or several.
-        resource: what resources are, in the same way; without it, one is unknown now and then.
-        facts: what facts are, by place: ``{"input": {"rows": {"max": 100}}}``.
-        missing: whether facts that the schema demands are left out now and then.
+        bundle: the folder of the bundle, a loaded bundle, or a guard.
+        principal: conditions on the caller, as under ``when`` of a property:
+            ``{"in": 'Role::"analyst"', "department": "care"}``; or a uid.
+        action: the name of an action, or a list of names.
+        resource: conditions on the resource, in the same form; without them, some requests have
+            an unknown resource.
+        facts: conditions on facts, by namespace: ``{"input": {"rows": {"max": 100}}}``.
+        missing: whether some requests lack facts that the schema requires.
 
     Raises:
-        ConfigurationError: where the bundle does not load, or has not what is named.
-        ValueError: where no request can be of this kind.
+        ConfigurationError: if the bundle does not load, or lacks a name in a condition.
+        ValueError: if no request can meet the conditions.
     """
     snapshot = bundle_of(bundle).snapshot
     given = {"principal": principal, "action": action, "resource": resource, "facts": facts}
@@ -73,18 +74,18 @@ def requests(
     condition = read_condition(Document("requests", data), world)
     drawn = of_condition(world, condition)
     if drawn is None:
-        raise ValueError("no request of the bundle can be of this kind: nothing would be tried")
+        raise ValueError("no request of the bundle meets these conditions. Widen them")
     return drawn if resource is not None else drawn | _with_unknown(drawn)
 
 
 def of_condition(world: World, condition: Condition) -> SearchStrategy[Request] | None:
-    """Return a strategy of the requests that a condition means; ``None`` where none can be."""
+    """Return a strategy of the requests that meet a condition; ``None`` if there are none."""
     domains = narrowed(world, condition)
     if not domains:
         return None
     snapshot = world.snapshot
     drawn = st.one_of([_requests(domain) for domain in domains])
-    return drawn.filter(lambda request: condition.asks(request, snapshot))
+    return drawn.filter(lambda request: condition.matches(request, snapshot))
 
 
 @st.composite
@@ -115,7 +116,7 @@ def _request(
 
 def _callers(domain: Domain) -> SearchStrategy[Principal | Entity]:
     ways: list[SearchStrategy[Principal | Entity]] = []
-    if domain.is_open and all(slot.is_possible for slot in domain.attrs):
+    if domain.is_open and all(field.is_possible for field in domain.attrs):
         groups = [(), *((group,) for group in domain.groups)]
         groups += combinations(domain.groups[:_LIMIT_PAIRED], 2)
         ways.append(
@@ -130,27 +131,27 @@ def _callers(domain: Domain) -> SearchStrategy[Principal | Entity]:
     return st.one_of(ways)
 
 
-def _records(slots: Sequence[Slot]) -> SearchStrategy[dict[str, Any]]:
-    """Draw records: all that they must have, and the rest now and then.
+def _records(fields: Sequence[ValueDomain]) -> SearchStrategy[dict[str, Any]]:
+    """Draw records that have all needed fields, and sometimes the optional ones.
 
-    All values in one tuple: a draw for each record would take twice as long.
+    All values are drawn as one tuple, since a draw for each record takes twice as long.
     """
-    leaves = list(_leaves(slots))
+    leaves = list(_leaves(fields))
     paths = [path for path, _ in leaves]
     return st.tuples(*(drawn for _, drawn in leaves)).map(partial(_assembled, paths))
 
 
-def _leaves(slots: Sequence[Slot]) -> Iterator[tuple[tuple[str, ...], SearchStrategy[Any]]]:
-    """Yield how each value is drawn, by its path; of a record, whether it is there."""
-    for slot in slots:
-        path = slot.path.attrs
-        if slot.presence == "never" or not _is_drawable(slot):
+def _leaves(fields: Sequence[ValueDomain]) -> Iterator[tuple[tuple[str, ...], SearchStrategy[Any]]]:
+    """Yield the strategy of each value, with its path; for a record, whether it is present."""
+    for field in fields:
+        path = field.path.attrs
+        if field.presence == "never" or not _is_drawable(field):
             continue
-        if slot.kind == RECORD:
-            yield path, st.just({}) if slot.presence == "needed" else st.sampled_from((ABSENT, {}))
-            yield from _leaves(slot.below)
+        if field.kind == RECORD:
+            yield path, st.just({}) if field.presence == "needed" else st.sampled_from((ABSENT, {}))
+            yield from _leaves(field.below)
         else:
-            yield path, _value(slot)
+            yield path, _value(field)
 
 
 def _assembled(paths: Sequence[tuple[str, ...]], values: Sequence[Any]) -> dict[str, Any]:
@@ -165,29 +166,29 @@ def _assembled(paths: Sequence[tuple[str, ...]], values: Sequence[Any]) -> dict[
     return whole
 
 
-def _is_drawable(slot: Slot) -> bool:
-    if slot.kind == RECORD:
-        return all(each.is_possible for each in slot.below)
-    return bool(slot.values)
+def _is_drawable(field: ValueDomain) -> bool:
+    if field.kind == RECORD:
+        return all(each.is_possible for each in field.below)
+    return bool(field.values)
 
 
-def _value(slot: Slot) -> SearchStrategy[Any]:
-    lacking = (ABSENT,) if slot.presence == "may" else ()
-    edges = st.sampled_from((*lacking, *slot.values))
-    others = _others(slot, slot.kind) if slot.is_open else None
-    return edges if others is None else edges | others
+def _value(field: ValueDomain) -> SearchStrategy[Any]:
+    lacking = (ABSENT,) if field.presence == "may" else ()
+    boundaries = st.sampled_from((*lacking, *field.values))
+    others = _others(field, field.kind) if field.is_open else None
+    return boundaries if others is None else boundaries | others
 
 
-def _others(slot: Slot, kind: CedarType) -> SearchStrategy[Any] | None:
-    """Draw values that are at no edge; ``None`` where all that there are, are."""
+def _others(field: ValueDomain, kind: CedarType) -> SearchStrategy[Any] | None:
+    """Draw values besides the boundary values; ``None`` if there are no others."""
     if kind == "Long":
-        return st.integers(slot.least, slot.most)
-    if kind == "String" and slot.path.attrs[:1] != ("time",):
+        return st.integers(field.least, field.most)
+    if kind == "String" and field.path.attrs[:1] != ("time",):
         return _TEXTS
     if kind == "decimal":
         return st.decimals(-1000, 1000, places=4)
     if isinstance(kind, tuple):
-        inner = [value for values in slot.values for value in values]
+        inner = [value for values in field.values for value in values]
         if inner:
             return st.lists(st.sampled_from(inner), max_size=4)
     return None

@@ -21,13 +21,13 @@ from guardrail.testing.files.yaml_values import MISSING
 from guardrail.testing.mutation.boundary_values import duration_of, moment_of
 from guardrail.values import Entity
 
-#: The keys of a test of a value.
+#: The keys of a condition on a value.
 KEYS: Final = frozenset(("min", "max", "one_of", "none_of", "contains", "missing"))
 _ORDERED: Final = frozenset(("Long", "decimal", "datetime", "duration"))
 
 
 class Absent(Enum):
-    """The type of `ABSENT`, which stands where a request has no value."""
+    """The type of `ABSENT`, which marks that a request has no value."""
 
     absent = "absent"
 
@@ -37,15 +37,15 @@ ABSENT: Final = Absent.absent
 
 @dataclass(frozen=True, slots=True)
 class ValueTest:
-    """What is said of one value.
+    """A condition on one value.
 
     Attributes:
-        kind: its type.
-        equals: it is one of these; ``None`` where nothing is said.
-        differs: it is none of these.
-        contains: the set has all of these.
-        least, most: between which values it is.
-        missing: whether it is not there; ``None`` where that follows from the rest.
+        kind: the type of the value.
+        equals: the possible values; ``None`` for any.
+        differs: the excluded values.
+        contains: the items that a set must contain.
+        least, most: the range of the value.
+        missing: whether the value must be absent; ``None`` if this follows from the other keys.
     """
 
     kind: CedarType
@@ -57,7 +57,7 @@ class ValueTest:
     missing: bool | None = None
 
     def holds(self, value: Any) -> bool:
-        """Tell whether a value, or `ABSENT`, is meant; one of another type never is."""
+        """Whether a value, or `ABSENT`, meets the condition; a value of another type does not."""
         if value is ABSENT or self.missing:
             return bool(self.missing) and value is ABSENT
         try:
@@ -83,13 +83,13 @@ class ValueTest:
 
     @property
     def constants(self) -> tuple[Any, ...]:
-        """The values that it names."""
+        """The constants of the condition."""
         ends = [each for each in (self.least, self.most) if each is not None]
         return (*(self.equals or ()), *self.differs, *self.contains, *ends)
 
 
 def comparable(value: Any, kind: CedarType) -> Any:
-    """Return a value so that equal ones are equal, and larger ones larger, of one type."""
+    """Return a form of a value that compares as Cedar compares values of this type."""
     if isinstance(kind, tuple):
         return frozenset(comparable(each, kind[1]) for each in value)
     if isinstance(value, Mapping):
@@ -109,30 +109,30 @@ def comparable(value: Any, kind: CedarType) -> Any:
 
 
 def read_test(data: Any, kind: CedarType, place: Place, name: str) -> ValueTest:
-    """Return the test that a file writes down; raise `ConfigurationError` at its place."""
+    """Return the condition in a file, or raise `ConfigurationError` with its place."""
     if data is MISSING:
         return ValueTest(kind, missing=True)
     if kind == RECORD:
         keys: dict[str, Any] = data if isinstance(data, dict) else {}
         if keys.keys() != {"missing"} or not isinstance(keys["missing"], bool):
-            raise _wrong(place, name, "is a record: say something of its fields, or !missing")
+            raise _wrong(place, name, "is a record. Write conditions on its fields, or !missing")
         return ValueTest(kind, missing=keys["missing"])
     if not isinstance(data, dict):
         return ValueTest(kind, equals=(_checked(data, kind, place, name),))
     unknown = sorted(map(str, data.keys() - KEYS))
     if unknown or not data:
-        raise _wrong(place, name, f"takes a value, or {', '.join(sorted(KEYS))}")
+        raise _wrong(place, name, f"takes a value, or the keys {', '.join(sorted(KEYS))}")
     return _from_keys(data, kind, place, name)
 
 
 def _from_keys(data: dict[str, Any], kind: CedarType, place: Place, name: str) -> ValueTest:
     missing = data.get("missing")
     if missing is not None and (not isinstance(missing, bool) or (missing and len(data) > 1)):
-        raise _wrong(place, name, "is missing or not: `missing` is true, alone, or false")
+        raise _wrong(place, name, "takes `missing: true` alone, or `missing: false`")
     if {"min", "max"} & data.keys() and kind not in _ORDERED:
-        raise _wrong(place, name, f"has no order, for it is a {_told(kind)}: `min`, `max` say none")
+        raise _wrong(place, name, f"is a {_type_name(kind)}, which takes no `min` or `max`")
     if "contains" in data and not isinstance(kind, tuple):
-        raise _wrong(place, name, f"is no set, but a {_told(kind)}: `contains` says nothing of it")
+        raise _wrong(place, name, f"is a {_type_name(kind)}; only a set takes `contains`")
     lists: dict[str, tuple[Any, ...] | None] = {}
     for key in ("one_of", "none_of"):
         items = data.get(key)
@@ -160,14 +160,14 @@ def _from_keys(data: dict[str, Any], kind: CedarType, place: Place, name: str) -
 
 
 def _checked(value: Any, kind: CedarType, place: Place, name: str) -> Any:
-    """Return a value that a type can have; raise `ConfigurationError` of one that it can't."""
+    """Return a value of a type; raise `ConfigurationError` if the value has another type."""
     try:
         to_cedar(value, kind, name)
         comparable(value, kind)
     except BadFact as error:
         message = error.message
     except (ValueError, TypeError, ArithmeticError):
-        message = f"expected a {_told(kind)}"
+        message = f"expected a {_type_name(kind)}"
     else:
         return value
     raise ConfigurationError(faults=(Fault("GR003", place, f"`{name}`: {message}."),))
@@ -177,5 +177,5 @@ def _wrong(place: Place, name: str, message: str) -> ConfigurationError:
     return ConfigurationError.at(place, "GR003", f"`{name}` {message}.")
 
 
-def _told(kind: CedarType) -> str:
-    return kind if isinstance(kind, str) else f"Set<{_told(kind[1])}>"
+def _type_name(kind: CedarType) -> str:
+    return kind if isinstance(kind, str) else f"Set<{_type_name(kind[1])}>"

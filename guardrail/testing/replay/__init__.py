@@ -1,1 +1,1 @@
-"""Recorded calls, decided again; and what a new version of a bundle changes."""
+"""Decides recorded calls again, and compares the decisions of two versions of a bundle."""

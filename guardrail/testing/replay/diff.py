@@ -1,9 +1,9 @@
-"""What a new version of a bundle changes: who gains what, and who loses what.
+"""Compares two versions of a bundle, and reports who gains and who loses access.
 
-Two bundles are compared decision by decision: on recorded requests, on those of both suites, on
-those at the boundary values of both bundles' policies, and around each policy that differs. If no
-difference is found, there may still be one: the values that the changed policies read and that no
-request varied are listed. Changes that widen access come first.
+Two bundles are compared decision by decision: on recorded requests, on the requests of both
+suites, on requests at the boundary values of both bundles' policies, and on variations around each
+policy that differs. If no difference is found, there may still be one: the values that the changed
+policies read and that no request varied are listed. Changes that widen access come first.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from guardrail.policy import Snapshot
 from guardrail.policy.source.parser import Policy
 from guardrail.testing.files.cases import PolicyTestCase, Suite
 from guardrail.testing.mutation.candidate_requests import Request, decided, key_of, requests
-from guardrail.testing.replay.request_variations import Pairing, RequestVariations, callers_in
+from guardrail.testing.replay.request_variations import RequestVariations, SnapshotPair, callers_in
 from guardrail.testing.run.runner import Runner
 from guardrail.values import Entity
 
-#: How a decision differs: denied before and allowed now; fewer obligations, or other ones; allowed
-#: before and denied now; more obligations; denied as before, and for another reason.
+#: How a decision differs: it is allowed now; it has fewer obligations; its obligations have other
+#: arguments; it is denied now; it has more obligations; it is denied for another reason.
 Kind: TypeAlias = Literal["gains", "looser", "changed", "loses", "stricter", "reason"]
 
-#: In the order in which they are told: what widens first.
+#: In the order of the report: changes that widen access come first.
 KINDS: Final[tuple[Kind, ...]] = ("gains", "looser", "changed", "loses", "stricter", "reason")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One request on which two bundles decide otherwise.
+    """One request on which two bundles decide differently.
 
     Attributes:
-        kind: how.
+        kind: how the decisions differ.
         request: the request.
-        before: the old bundle's decision, as `Snapshot.describe` tells it.
-        after: the new bundle's.
-        groups: what the caller is in, of itself and in ``entities.json``.
+        before: the decision of the old bundle, as `Snapshot.describe` returns it.
+        after: the decision of the new bundle.
+        groups: the caller's groups: its own, and those in ``entities.json``.
     """
 
     kind: Kind
@@ -49,54 +49,55 @@ class Change:
 
     @property
     def whom(self) -> str:
-        """Whom it concerns: the caller's groups, the action and the resource."""
+        """The caller's groups, the action and the resource, in one line."""
         who = ", ".join(self.groups) or f"{self.request.principal.type} without a group"
         return f"{who}: {self.request.action.id} {self.request.resource}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the change as plain JSON data; facts are told as text."""
-        asked = self.request
+        """Return the change as plain JSON data, with facts as text."""
+        request = self.request
         return {
             "kind": self.kind,
-            "principal": str(getattr(asked.principal, "uid", asked.principal)),
+            "principal": str(getattr(request.principal, "uid", request.principal)),
             "whom": self.whom,
-            "action": str(asked.action),
-            "resource": str(asked.resource),
-            "facts": facts_of(asked),
-            "attrs": attrs_of(asked),
-            "supposed": None if asked.supposed is None else str(asked.supposed),
-            "before": _told(self.before),
-            "after": _told(self.after),
+            "action": str(request.action),
+            "resource": str(request.resource),
+            "facts": facts_of(request),
+            "attrs": attrs_of(request),
+            "supposed": None if request.supposed is None else str(request.supposed),
+            "before": _decision_json(self.before),
+            "after": _decision_json(self.after),
         }
 
 
 def facts_of(request: Request) -> dict[str, str]:
-    """Return the facts of a request by their paths, as text."""
+    """Return the facts of a request by path, as text."""
     return {
-        f"{place}.{name}": str(value)
-        for place, below in request.facts.items()
-        for name, value in below.items()
+        f"{namespace}.{name}": str(value)
+        for namespace, values in request.facts.items()
+        for name, value in values.items()
     }
 
 
 def attrs_of(request: Request) -> dict[str, str]:
-    """Return the attributes of the caller of a request by their paths, as text."""
+    """Return the attributes of the caller of a request by path, as text."""
     attrs = getattr(request.principal, "attrs", {})
     return {f"principal.{name}": str(value) for name, value in sorted(attrs.items())}
 
 
 class Comparison:
-    """Two bundles, asked the same.
+    """Compares two bundles on the same requests.
 
     Arguments:
-        old: the bundle as it was.
-        new: the bundle as it is to be.
+        old: the old version of the bundle.
+        new: the new version.
         suites: the tests of both.
-        recorded: requests that were made, as the old and as the new bundle see them.
+        recorded: recorded requests, each as the old and as the new bundle needs it.
 
     Attributes:
-        asked: how many requests both were asked so far.
-        untried: what the policies that differ read and no request varied; whole at the end.
+        compared: how many requests were compared so far.
+        untried: the values that the differing policies read and no request varied; complete at the
+            end.
     """
 
     def __init__(
@@ -106,20 +107,20 @@ class Comparison:
         suites: Sequence[Suite],
         recorded: Iterable[tuple[Request, Request]] = (),
     ) -> None:
-        self.asked = 0
+        self.compared = 0
         self.untried: set[str] = set()
         self._old, self._new = old, new
         self._suites = suites
         self._recorded = recorded
-        self._both = Pairing(old.snapshot, new.snapshot)
-        self._seen: set[str] = set()
+        self._both = SnapshotPair(old.snapshot, new.snapshot)
+        self._keys: set[str] = set()
 
     def changes(self) -> Iterator[Change]:
-        """Yield the requests on which the two decide otherwise, as they are found."""
+        """Yield the requests on which the two decide differently, as they are found."""
         old, new = self._old.snapshot, self._new.snapshot
-        for was, request in self._recorded:
+        for old_request, request in self._recorded:
             if self._is_new(request):
-                yield from self._change(request, decided(old, was), decided(new, request))
+                yield from self._change(request, decided(old, old_request), decided(new, request))
         everything: list[Request] = []
         for bundle in (self._old, self._new):
             runner = Runner(bundle)
@@ -132,13 +133,13 @@ class Comparison:
             ]
             known += callers_in(bundle.snapshot)
             everything += known
-            yield from self._on(requests(bundle.snapshot, known))
-        around = RequestVariations((old, new), everything)
-        yield from self._on(around.requests(_differing(old, new)))
-        self.untried |= around.untried
+            yield from self._changes_on(requests(bundle.snapshot, known))
+        variations = RequestVariations((old, new), everything)
+        yield from self._changes_on(variations.requests(_differing(old, new)))
+        self.untried |= variations.untried
 
-    def _on(self, asked: Iterable[Request]) -> Iterator[Change]:
-        for request in asked:
+    def _changes_on(self, candidates: Iterable[Request]) -> Iterator[Change]:
+        for request in candidates:
             if self._is_new(request):
                 yield from self._change(request, *self._both.decided(request))
 
@@ -163,10 +164,10 @@ class Comparison:
                 str(request.supposed),
             )
         )
-        if key in self._seen:
+        if key in self._keys:
             return False
-        self._seen.add(key)
-        self.asked += 1
+        self._keys.add(key)
+        self.compared += 1
         return True
 
 
@@ -176,12 +177,12 @@ def compare(
     suites: Sequence[Suite],
     recorded: Iterable[tuple[Request, Request]] = (),
 ) -> Iterator[Change]:
-    """Yield the requests on which two bundles decide otherwise; arguments as of `Comparison`."""
+    """Yield the requests on which two bundles decide differently; arguments as of `Comparison`."""
     return Comparison(old, new, suites, recorded).changes()
 
 
 def _differing(old: Snapshot, new: Snapshot) -> list[Policy]:
-    """Return the policies that only one of two snapshots has, or has so."""
+    """Return the policies that are in one of two snapshots only, or differ between them."""
     one, other = ({_meaning(policy) for policy in each.policies} for each in (old, new))
     return [
         policy
@@ -196,7 +197,7 @@ def _meaning(policy: Policy) -> str:
 
 
 def kind_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> Kind | None:
-    """Return how two decisions differ; ``None`` where a caller could not tell."""
+    """Return how two decisions differ; ``None`` if they are the same for the caller."""
     was, is_now = before["decision"] == "allow", after["decision"] == "allow"
     if was != is_now:
         return "gains" if is_now else "loses"
@@ -214,5 +215,5 @@ def _why(description: Mapping[str, Any]) -> tuple[Any, ...]:
     return description["code"], sorted(description["policies"]), description["reason"]
 
 
-def _told(description: Mapping[str, Any]) -> dict[str, Any]:
+def _decision_json(description: Mapping[str, Any]) -> dict[str, Any]:
     return {name: description[name] for name in ("decision", "code", "policies", "obligations")}

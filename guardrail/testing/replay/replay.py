@@ -2,8 +2,9 @@
 
 If a value that the policies read is not in the record, and follows neither from the bundle's
 entities nor from the time of the call, the call is not decided, and the reason names the value. A
-value that the schema requires but no policy reads is filled in. It assumes that the caller fitted
-the schema. (`guardrail.policy.analysis.differential` replays Cedar's own corpus.)
+value that the schema requires but no policy reads gets a placeholder; this assumes that the
+caller's attributes had the types of the schema. (`guardrail.policy.analysis.differential` replays
+Cedar's own corpus.)
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from guardrail.values import (
 )
 
 _PSEUDONYM: Final = re.compile(r"[a-z0-9]{1,16}:[0-9a-f]{32}")
-#: Characters of a name at which the journal may have cut it.
+#: The length in characters from which the journal may have cut a name.
 _LIMIT_NAME: Final = 200
 #: The codes with which a decision denies.
 _DENIES: Final = frozenset((
@@ -48,24 +49,24 @@ _DENIES: Final = frozenset((
     "wrong_type", "bad_fact",
 ))  # fmt: skip
 #: Why a record without its beginning cannot be replayed.
-ONLY_END: Final = "only its end is in the journal"
+ONLY_END: Final = "only the end of the call is in the journal"
 _ANONYMOUS: Final = (
-    "which caller it was is recorded as a pseudonym, and can matter: a policy asks for it, or "
-    "entities.json tells of callers"
+    "the caller is recorded as a pseudonym, and the decision may depend on the caller: a policy "
+    "names one, or entities.json has callers"
 )
-#: Whoever called, where only that is known.
+#: The id of a caller whose id does not matter.
 _SOMEBODY: Final = "somebody"
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayOutcome:
-    """What policies said of a call.
+    """The decision of the policies on a call, as far as a record keeps it.
 
     Attributes:
-        allowed: whether they let it in, whatever became of it then.
+        allowed: whether the policies allowed the call, even if it was denied later.
         code: ``allow``, or the code of the denial.
-        obligations: the names of what had to be met, sorted.
-        demands: what each of them demanded, by its name: as a digest in a record.
+        obligations: the names of the obligations, sorted.
+        demands: the digest of each obligation's argument, by name, as in a record.
     """
 
     allowed: bool
@@ -73,10 +74,10 @@ class ReplayOutcome:
     obligations: tuple[str, ...] = ()
     demands: Mapping[str, str] = field(default_factory=dict, compare=False)
 
-    def otherwise(self, other: ReplayOutcome) -> tuple[str, ...]:
-        """Return the obligations that both have and that demand something else.
+    def changed_obligations(self, other: ReplayOutcome) -> tuple[str, ...]:
+        """Return the obligations that both have, with different arguments.
 
-        Of a record that an earlier version kept nobody knows what they demanded.
+        Records of earlier versions have no digests of arguments; their obligations count as equal.
         """
         return tuple(
             name
@@ -87,28 +88,29 @@ class ReplayOutcome:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON data."""
+        """Return the outcome as plain JSON data."""
         decision = "allow" if self.allowed else "deny"
         return {"decision": decision, "code": self.code, "obligations": list(self.obligations)}
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownRequest:
-    """Why a record cannot be decided on; one reason at least."""
+    """The reasons, at least one, why the request of a record is not known."""
 
     reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
-    """The request that a record was, as far as it is known; all that decides is.
+    """The request of a record. Every value on which its decision depends is known.
 
     Attributes:
-        request: without the facts of time.
-        question: what has the answer, or is refused already.
-        clock: what tells the facts of time, and which; ``None`` where the policies ask for none.
-        is_timed: whether the time can decide.
-        not_recorded: paths of which nothing is known, and at which no policy that can match looks.
+        request: the request, without facts about the time.
+        question: the request to the bundle, which may be refused already.
+        clock: the source of facts about the time, and their names; ``None`` if no policy reads
+            them.
+        is_timed: whether the decision can depend on the time.
+        not_recorded: paths whose values are unknown, and that no policy that can match reads.
     """
 
     request: Request
@@ -118,7 +120,7 @@ class RecordedRequest:
     not_recorded: tuple[str, ...] = ()
 
     def at(self, now: float) -> Request:
-        """Return the request as it was at a time, in seconds since the epoch."""
+        """Return the request with the facts of a time, in seconds since the epoch."""
         request, caller = self.request, self.request.principal
         if self.clock is None or not isinstance(caller, Principal):
             return request
@@ -128,22 +130,22 @@ class RecordedRequest:
         )
         try:
             stated = source.compute(names, context)
-        except (ValueError, OverflowError, OSError):  # no time of any calendar
+        except (ValueError, OverflowError, OSError):  # outside the range of datetimes
             stated = {}
         return Request(
             caller, request.action, request.resource, {**request.facts, source.namespace: stated}
         )
 
     def decide(self, now: float) -> Decision:
-        """Return what the bundle decides on it at a time, in seconds since the epoch."""
+        """Return the decision of the bundle at a time, in seconds since the epoch."""
         return self.question.decide(self.at(now).facts).decision
 
 
 def outcome_of(decision: Decision, described: Mapping[str, Any] | None = None) -> ReplayOutcome:
-    """Return what of a decision a record tells, too.
+    """Return the parts of a decision that a record keeps, too.
 
-    ``described`` are its obligations as `Snapshot.describe` tells them; without them nobody looks
-    at what they demand.
+    ``described`` are its obligations as `Snapshot.describe` returns them; without them the
+    arguments of obligations are not compared.
     """
     names = tuple(sorted(held.name for held in decision.obligations))
     demands = {name: digest_of(demand) for name, demand in (described or {}).items()}
@@ -151,15 +153,15 @@ def outcome_of(decision: Decision, described: Mapping[str, Any] | None = None) -
 
 
 def recorded(record: Record) -> ReplayOutcome | str:
-    """Return what policies said of a recorded call; a text where they were not asked."""
+    """Return the decision of a recorded call, or the reason as text if there was none."""
     if record.cached is None and record.code == "allow":
         return ONLY_END
     if record.cached is None:
-        return f"it ended before the policies were asked ({record.code or record.outcome})"
+        return f"it ended before the policies were evaluated ({record.code or record.outcome})"
     if record.outcome == "denied" and record.stage == "decide" and record.code != "output_blocked":
         if record.code in _DENIES:
             return ReplayOutcome(False, record.code)
-        return f"it ended while the policies were asked ({record.code})"
+        return f"it ended while the policies were evaluated ({record.code})"
     demands = {}
     if len(record.demands) == len(record.obligations):
         demands = dict(zip(record.obligations, record.demands, strict=True))
@@ -167,11 +169,11 @@ def recorded(record: Record) -> ReplayOutcome | str:
 
 
 class _MissingValue(Exception):
-    """Something that is not known of a call."""
+    """A value of a call is not known; the arguments are the reasons."""
 
 
 class RecordReader:
-    """Asks one bundle about records."""
+    """Reads the requests of records, for one bundle."""
 
     __slots__ = ("_bundle", "_needs")
 
@@ -179,21 +181,21 @@ class RecordReader:
         self._bundle = bundle
         self._needs = ReplayRequirements(bundle.snapshot)
 
-    def recall(self, record: Record) -> RecordedRequest | UnknownRequest:
-        """Return the request that a record was, or what is not known of it."""
+    def read(self, record: Record) -> RecordedRequest | UnknownRequest:
+        """Return the request of a record, or the reasons why it is not known."""
         try:
-            return self._recall(record)
+            return self._read(record)
         except _MissingValue as missing:
             return UnknownRequest(tuple(str(reason) for reason in missing.args))
 
-    def _recall(self, record: Record) -> RecordedRequest | UnknownRequest:
+    def _read(self, record: Record) -> RecordedRequest | UnknownRequest:
         snapshot = self._bundle.snapshot
         if record.guard != snapshot.name:
-            raise _MissingValue(f"the guard {record.guard} made it, not {snapshot.name}")
+            raise _MissingValue(f"it is a record of the guard {record.guard}, not {snapshot.name}")
         kind = record.principal_type
         names = (record.action, kind, record.resource_type)
         if not all(names):
-            raise _MissingValue("who did what on what is not recorded")
+            raise _MissingValue("the caller's type, the action or the resource is not recorded")
         if any(len(name) >= _LIMIT_NAME for name in names):
             raise _MissingValue("a name is so long that it may be cut")
         actions = [action for action in snapshot.plans if action.id == record.action]
@@ -204,35 +206,35 @@ class RecordReader:
         request = Request(Principal(kind, _SOMEBODY), action, resource, {})
         if actions and (not record.resource or _PSEUDONYM.fullmatch(record.resource)):
             raise _MissingValue(
-                "the resource was none of the bundle's, and is recorded as a pseudonym"
+                "the resource is not an entity of the bundle, and is recorded as a pseudonym"
             )
-        refused = self._needs.refused(kind, action, resource)
-        if refused is not None:
-            return RecordedRequest(request, refused)
+        denied_question = self._needs.denied_question(kind, action, resource)
+        if denied_question is not None:
+            return RecordedRequest(request, denied_question)
         if recorded(record) == ReplayOutcome(False, record.code) and record.path.startswith(
             "principal"
         ):
             raise _MissingValue(
                 "the caller did not fit the schema, and the record does not show how"
             )
-        return self._ask(record, action, resource)
+        return self._read_request(record, action, resource)
 
-    def _ask(
+    def _read_request(
         self, record: Record, action: Entity, resource: Entity
     ) -> RecordedRequest | UnknownRequest:
-        """Recall a call that is not lost for its action or its thing alone."""
+        """Return the request of a call whose action and resource are known."""
         snapshot, needs, kind = self._bundle.snapshot, self._needs, record.principal_type
         facts = dict(record.facts)
         caller, hidden = self._caller(record, action, resource, facts)
         plan, question = snapshot.plans[action], snapshot.ask(caller, action, resource)
-        refusal, case = question.refusal, question.case
+        refusal, case = question.refusal, question.prepared
         if refusal is not None and refusal.code == "wrong_type":
             raise _MissingValue("the caller, as far as it is recorded, does not fit the schema")
         access = case.slice.access if case is not None else Access()
         own = snapshot.store.attrs(caller.uid)
         missing = [
             hidden.get(name, f"principal.{name} is not recorded")
-            for name in needs.reads_of(kind, action, access)
+            for name in needs.attributes_read(kind, action, access)
             if name in hidden or (f"principal.{name}" not in facts and name not in own)
         ]
         not_recorded = [f"principal.{name}" for name in hidden]
@@ -241,18 +243,18 @@ class RecordReader:
         sources = {source.namespace: source for source, _ in plan.wants}
         for path, expected in leaves(plan.shape):
             place, *below = (str(name) for name in path)
-            stated = ".".join((place, *below[:1]))
+            fact = ".".join((place, *below[:1]))
             is_read = _is_read(node, (place, *below))
             source = sources.get(place)
             if isinstance(source, TimeFacts):
                 is_timed = is_timed or is_read
                 continue
             try:
-                value = _fact(facts, stated, below, expected, self._bundle)
+                value = _fact(facts, fact, below, expected, self._bundle)
             except _MissingValue as reason:
                 if is_read or _is_of_others(source):
                     missing.extend(map(str, reason.args))
-                not_recorded.append(f"context.{stated}")
+                not_recorded.append(f"context.{fact}")
                 continue
             if value is not None:
                 given[place][below[0]] = value
@@ -267,20 +269,20 @@ class RecordReader:
     def _caller(
         self, record: Record, action: Entity, resource: Entity, facts: Mapping[str, Any]
     ) -> tuple[Principal, dict[str, str]]:
-        """Return who called, as far as it is known, and why not further by attribute."""
+        """Return the caller, and for each unknown attribute the reason why it is unknown."""
         snapshot, needs, kind = self._bundle.snapshot, self._needs, record.principal_type
         name = record.principal
         if not name or _PSEUDONYM.fullmatch(name):
-            if needs.asks_who(kind, action, resource):
+            if needs.depends_on_id(kind, action, resource):
                 raise _MissingValue(_ANONYMOUS)
             name = name or _SOMEBODY
         groups: Sequence[Entity] = ()
         if GROUPS in facts:
             groups = _groups(facts[GROUPS])
-        elif needs.asks_groups(kind, action):
+        elif needs.depends_on_groups(kind, action):
             raise _MissingValue(f"{GROUPS} is not recorded")
         own = snapshot.store.attrs(Entity(kind, name))
-        attrs = dict(needs.stand_ins(kind, action))
+        attrs = dict(needs.placeholders(kind, action))
         for one in own:
             attrs.pop(one, None)
         hidden = {one: f"principal.{one} is not recorded" for one in attrs}
@@ -292,10 +294,10 @@ class RecordReader:
             where = Path("principal", (attr,))
             expected = snapshot.schema.type_at(action, where)
             if expected is None:
-                raise _MissingValue(f"{path} is recorded, and the schema has none")
+                raise _MissingValue(f"{path} is recorded, and the schema does not declare it")
             if value is None:
                 if attr in attrs:
-                    raise _MissingValue(f"the caller had no {path}, and the schema demands it")
+                    raise _MissingValue(f"the caller had no {path}, and the schema requires it")
                 continue
             try:
                 attrs[attr] = _value(path, value, expected, self._bundle)
@@ -305,13 +307,13 @@ class RecordReader:
 
 
 def _is_of_others(source: FactSource | None) -> bool:
-    """Tell whether a source's values may be of other types than the schema's: then it denies."""
+    """Whether a source may return values of other types than the schema's, which are denied."""
     ours = type(source).__module__.startswith("guardrail.facts.")
     return isinstance(source, AppFacts) or not ours
 
 
 def _is_read(node: ReadSet, path: tuple[str, ...]) -> bool:
-    """Tell whether a set of paths has this one, one above or one below it."""
+    """Whether a set of paths contains this path, a parent of it, or a path below it."""
     for name in path:
         if node.whole or not node.below:
             return node.whole or node.is_member or node.tags is not None
@@ -322,23 +324,23 @@ def _is_read(node: ReadSet, path: tuple[str, ...]) -> bool:
 
 
 def _fact(
-    facts: Mapping[str, Any], stated: str, below: Sequence[str], expected: Any, bundle: Bundle
+    facts: Mapping[str, Any], name: str, below: Sequence[str], expected: Any, bundle: Bundle
 ) -> FactValue:
-    """Return the fact at a path; ``None`` where the call had none."""
-    if stated not in facts:
-        raise _MissingValue(f"context.{stated} is not recorded")
-    value = facts[stated]
+    """Return the fact at a path; ``None`` if the call had none."""
+    if name not in facts:
+        raise _MissingValue(f"context.{name} is not recorded")
+    value = facts[name]
     if value is None:
         return None
     if len(below) != 1:
-        raise _MissingValue(f"context.{stated} is a record, of which no more is recorded")
-    return _value(f"context.{stated}", value, expected, bundle)
+        raise _MissingValue(f"context.{name} is a record, and its content is not recorded")
+    return _value(f"context.{name}", value, expected, bundle)
 
 
 def _groups(stated: Any) -> list[Entity]:
     """Return the groups that a record names."""
     if not isinstance(stated, list) or len(stated) >= LIMIT_ITEMS:
-        raise _MissingValue(f"{GROUPS} has so many that some may be left out")
+        raise _MissingValue(f"{GROUPS} has so many groups that some may not be recorded")
     groups = []
     for text in stated:
         try:
@@ -347,19 +349,19 @@ def _groups(stated: Any) -> list[Entity]:
             group = None
         if group is None or str(group) != text:
             raise _MissingValue(
-                f"{GROUPS} has a group that the bundle did not know, as a pseudonym"
+                f"{GROUPS} has a group that is not in the bundle, and is recorded as a pseudonym"
             )
         groups.append(group)
     return groups
 
 
 def _value(path: str, stated: Any, expected: CedarType, bundle: Bundle) -> FactValue:
-    """Return the value that a record tells, by the type that the schema gives it."""
+    """Return a recorded value as the type that the schema declares."""
     if isinstance(expected, tuple):
         if not isinstance(stated, list):
-            raise _MissingValue(f"{path} is recorded as something else than a set")
+            raise _MissingValue(f"{path} is not recorded as a set")
         if len(stated) >= LIMIT_ITEMS:
-            raise _MissingValue(f"{path} has so many items that some may be left out")
+            raise _MissingValue(f"{path} has so many items that some may not be recorded")
         return tuple(_value(path, item, expected[1], bundle) for item in stated)
     if isinstance(stated, str) and _PSEUDONYM.fullmatch(stated):
         raise _MissingValue(f"{path} is recorded as a pseudonym")
@@ -373,20 +375,20 @@ def _value(path: str, stated: Any, expected: CedarType, bundle: Bundle) -> FactV
         except (ValueError, OverflowError, InvalidOperation):
             value = None
     if value is None:
-        raise _MissingValue(f"{path} is recorded in a form that does not tell its value")
+        raise _MissingValue(f"{path} is recorded in a form from which its value can't be read")
     return value
 
 
 def _entity(stated: str, bundle: Bundle) -> Entity | None:
-    """Return the entity that a text is, where it can be one of the bundle's alone."""
+    """Return the entity that a text names, if it can name only one and the bundle has it."""
     names = stated.split("::")
     schema, store = bundle.snapshot.schema, bundle.snapshot.store
-    found = [
+    entities = [
         Entity("::".join(names[:at]), "::".join(names[at:]))
         for at in range(1, len(names))
         if schema.declares("::".join(names[:at]))
     ]
-    return found[0] if len(found) == 1 and store.knows(found[0]) else None
+    return entities[0] if len(entities) == 1 and store.knows(entities[0]) else None
 
 
 def _long(stated: Any) -> int | None:

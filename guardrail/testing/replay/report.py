@@ -1,9 +1,9 @@
 """Compares the decisions of a bundle with those recorded in a journal.
 
-It counts the calls that are decided alike, differently, or not at all. Each different request is
-decided once for each period of time that its policies distinguish. A call without a known request
-is not counted as the same. A difference under the revision that made the record is listed
-separately: it shows an incomplete record and no changed policy.
+It counts the calls whose decision is the same, differs, or can't be made again. Equal requests are
+decided once for each period of time that the policies distinguish. A call whose request is not
+known does not count as the same. A difference under the revision that made the record is listed
+separately: it shows that the record is incomplete, not that a policy changed.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from guardrail.values import NO_INPUT, Decision, Entity, FactValue, Identity, Pr
 
 _NS: Final = 1_000_000_000
 _MS: Final = 1_000_000
-#: The slot of a time that is none.
+#: The slot of a time that is not recorded.
 _UNDATED: Final = -1
 
 
 class Slots:
-    """Times that the policies of some bundles can't tell apart, by number.
+    """Numbers periods of time in which the facts about the time are the same for some bundles.
 
     Attributes:
-        is_asked: whether any policy asks for the time.
+        is_asked: whether any policy reads the time.
     """
 
-    __slots__ = ("_asked", "_by_facts", "_is_exact", "_times", "is_asked")
+    __slots__ = ("_by_facts", "_is_exact", "_sources", "_times", "is_asked")
 
     def __init__(self, *bundles: Bundle) -> None:
         wants = [
@@ -51,9 +51,9 @@ class Slots:
             for plan in bundle.snapshot.plans.values()
             for want in plan.wants
         ]
-        self._asked = {want: None for want in wants if isinstance(want[0], TimeFacts)}
-        self._is_exact = any("now" in names for _, names in self._asked)
-        self.is_asked = bool(self._asked)
+        self._sources = {want: None for want in wants if isinstance(want[0], TimeFacts)}
+        self._is_exact = any("now" in names for _, names in self._sources)
+        self.is_asked = bool(self._sources)
         self._by_facts: dict[tuple[FactValue, ...], int] = {}
         self._times: list[float] = []
 
@@ -65,7 +65,7 @@ class Slots:
             return ns // _MS
         try:
             facts = self._facts(ns)
-        except (ValueError, OverflowError, OSError):  # no time of any calendar
+        except (ValueError, OverflowError, OSError):  # outside the range of datetimes
             return _UNDATED
         slot = self._by_facts.get(facts)
         if slot is None:
@@ -74,32 +74,32 @@ class Slots:
         return slot
 
     def time(self, slot: int) -> float | None:
-        """Return a time of a slot, in seconds since the epoch; ``None`` where it is none."""
+        """Return a time of a slot, in seconds since the epoch; ``None`` for an unknown time."""
         if slot == _UNDATED:
             return None
         return slot * _MS / _NS if self._is_exact else self._times[slot]
 
     def _facts(self, ns: int) -> tuple[FactValue, ...]:
-        nobody, nothing = Principal("User", ""), Entity("", "")
-        context = FactContext(Identity(nobody), NO_INPUT, "", nothing, ns / _NS, {})
-        parts = [source.compute(names, context) for source, names in self._asked]
+        principal, resource = Principal("User", ""), Entity("", "")
+        context = FactContext(Identity(principal), NO_INPUT, "", resource, ns / _NS, {})
+        parts = [source.compute(names, context) for source, names in self._sources]
         return tuple([each[name] for each in parts for name in sorted(each)])
 
 
 @dataclass(slots=True)
 class Flip:
-    """Calls on which it is decided otherwise now, as the same words tell.
+    """Calls whose decision differs now, in the same way.
 
     Attributes:
-        was: what was decided then, on the one that stands for them.
-        now: what is decided now.
-        policies: the ids of those that decide now.
-        is_own: whether the very revision that made the records decides otherwise.
+        was: the recorded decision of the example.
+        now: the decision now.
+        policies: the ids of the policies that decide now.
+        is_own: whether the revision that decides differently is the one that made the records.
         count: how many calls.
-        record: one of them.
-        request: which request that was.
-        not_recorded: paths that are not recorded, and that no policy reads which can match.
-        demands: what is demanded now, by obligation, in words.
+        record: the record of one call, as an example.
+        request: the request of that call.
+        not_recorded: paths that are not recorded, and that no policy that can match reads.
+        demands: the arguments of the obligations now, by name, as text.
     """
 
     was: ReplayOutcome
@@ -113,13 +113,13 @@ class Flip:
     demands: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def otherwise(self) -> tuple[str, ...]:
-        """The obligations that demand something else than they did."""
-        return self.was.otherwise(self.now)
+    def changed_obligations(self) -> tuple[str, ...]:
+        """The obligations whose arguments differ from the recorded ones."""
+        return self.was.changed_obligations(self.now)
 
     @property
     def what(self) -> str:
-        """How it is decided otherwise, in words."""
+        """How the decision differs, as text."""
         by = f" by {', '.join(self.policies)}" if self.policies else ""
         if self.was.allowed != self.now.allowed:
             if self.now.allowed:
@@ -128,21 +128,23 @@ class Flip:
         if not self.now.allowed:
             return f"now denied with {self.now.code}{by}, before with {self.was.code}"
         if self.was.obligations == self.now.obligations:
-            names = ", ".join(f"{name} {self.demands[name]}" for name in self.otherwise)
-            return f"now to meet {names}, before with another demand"
-        then = ", ".join(self.was.obligations) or "nothing"
-        return f"now to meet {', '.join(self.now.obligations) or 'nothing'}, before {then}"
+            names = ", ".join(f"{name} {self.demands[name]}" for name in self.changed_obligations)
+            return f"now with other arguments of obligations: {names}"
+        before = ", ".join(self.was.obligations) or "none"
+        return (
+            f"now with the obligations {', '.join(self.now.obligations) or 'none'}, before {before}"
+        )
 
 
 @dataclass(slots=True)
 class ReplayReport:
-    """What became of the records of a journal on a bundle.
+    """The result of replaying the records of a journal on a bundle.
 
     Attributes:
-        same: how many are decided as they were.
-        flips: those that are not, in groups, the largest first.
-        unknown: how many cannot be replayed, by the reason.
-        damage: what of the journal could not be read.
+        same: how many records have the same decision.
+        flips: records with a different decision, in groups, the largest first.
+        unknown: how many records cannot be replayed, by the reason.
+        damage: the parts of the journal that could not be read.
     """
 
     same: int = 0
@@ -152,33 +154,33 @@ class ReplayReport:
 
     @property
     def records(self) -> int:
-        """How many there are."""
+        """How many records there are."""
         return self.same + sum(flip.count for flip in self.flips) + self.unknown.total()
 
     @property
     def holds(self) -> bool:
-        """Whether nothing flips, the journal could be read, and not all of it is unknown."""
+        """Whether no decision differs, the journal is readable, and some record was replayed."""
         return not self.flips and not self.damage and not self.is_blind
 
     @property
     def is_blind(self) -> bool:
-        """Whether there are records, and none of them could be replayed: that shows nothing."""
+        """Whether there are records and none of them could be replayed."""
         return bool(self.unknown) and self.records == self.unknown.total()
 
     @property
     def summary(self) -> str:
-        """The whole in one line."""
+        """The report in one line."""
         parts = [f"{self.same:,} same"]
         parts += [f"{flip.count:,} {flip.what}" for flip in self.flips if not flip.is_own]
         own = sum(flip.count for flip in self.flips if flip.is_own)
         if own:
-            parts.append(f"{own:,} otherwise than this very revision decided")
+            parts.append(f"{own:,} decided differently by the same revision")
         if self.unknown:
             parts.append(f"{self.unknown.total():,} cannot be replayed")
         return f"{self.records:,} records: {', '.join(parts)}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON data, without the explanations."""
+        """Return the report as plain JSON data, without the explanations."""
         return {
             "records": self.records,
             "same": self.same,
@@ -188,7 +190,7 @@ class ReplayReport:
                     "count": flip.count,
                     "was": flip.was.as_json(),
                     "now": {**flip.now.as_json(), "policies": list(flip.policies)},
-                    "demands_changed": list(flip.otherwise),
+                    "demands_changed": list(flip.changed_obligations),
                     "own_revision": flip.is_own,
                     "example": flip.record.decision_id,
                     "not_recorded": list(flip.not_recorded),
@@ -203,99 +205,101 @@ class ReplayReport:
 
 
 def replay(bundle: Bundle, calls: GroupedCalls, slots: Slots) -> ReplayReport:
-    """Decide the calls of a journal on a bundle, and return how that compares.
+    """Decide the calls of a journal on a bundle, and compare the decisions with the recorded ones.
 
     Arguments:
-        bundle: the candidate.
-        calls: of the journal, by these slots.
-        slots: of the bundle.
+        bundle: the bundle.
+        calls: the calls of the journal, grouped by the slots.
+        slots: the time slots of the bundle.
     """
-    found = ReplayReport(damage=list(calls.damage))
+    report = ReplayReport(damage=list(calls.damage))
     revision = bundle.snapshot.revision
     flips: dict[tuple[str, bool], Flip] = {}
     if calls.alone:
-        found.unknown[ONLY_END] += calls.alone
-    for alike, was, recalled in _recalled(RecordReader(bundle), calls, found.unknown):
-        is_own = alike.record.revision == revision
-        for request, decision, count in _decided(alike, recalled, slots, found.unknown):
+        report.unknown[ONLY_END] += calls.alone
+    for group, was, recorded_request in _known_requests(
+        RecordReader(bundle), calls, report.unknown
+    ):
+        is_own = group.record.revision == revision
+        for request, decision, count in _decisions(group, recorded_request, slots, report.unknown):
             described = bundle.snapshot.describe(decision)["obligations"]
             now = outcome_of(decision, described)
-            if now == was and not was.otherwise(now):
-                found.same += count
+            if now == was and not was.changed_obligations(now):
+                report.same += count
                 continue
-            demands = {name: _told(demand) for name, demand in described.items()}
+            demands = {name: _demand_text(demand) for name, demand in described.items()}
             flip = Flip(
-                was, now, decision.policies, is_own, 0, alike.record, request,
-                recalled.not_recorded, demands,
+                was, now, decision.policies, is_own, 0, group.record, request,
+                recorded_request.not_recorded, demands,
             )  # fmt: skip
             flips.setdefault((flip.what, is_own), flip).count += count
-    found.flips = sorted(flips.values(), key=lambda flip: -flip.count)
-    return found
+    report.flips = sorted(flips.values(), key=lambda flip: -flip.count)
+    return report
 
 
-def _told(demand: Any) -> str:
+def _demand_text(demand: Any) -> str:
     return "; ".join(map(str, demand)) if isinstance(demand, list) else str(demand)
 
 
 def requests_of(
     old: Bundle, new: Bundle, calls: GroupedCalls, slots: Slots
 ) -> Iterator[tuple[Request, Request]]:
-    """Yield the requests of a journal that both bundles can decide: as each of them sees it.
+    """Yield the requests of a journal that both bundles can decide, each as both need it.
 
     Arguments:
-        old: the bundle as it was.
-        new: the bundle as it is to be.
-        calls: of the journal, by these slots.
-        slots: of both bundles.
+        old: the old version of the bundle.
+        new: the new version.
+        calls: the calls of the journal, grouped by the slots.
+        slots: the time slots of both bundles.
     """
-    one, other = RecordReader(old), RecordReader(new)
-    for alike in calls:
-        before, after = one.recall(alike.record), other.recall(alike.record)
+    old_reader, new_reader = RecordReader(old), RecordReader(new)
+    for group in calls:
+        before, after = old_reader.read(group.record), new_reader.read(group.record)
         if (
             isinstance(before, UnknownRequest)
             or isinstance(after, UnknownRequest)
-            or not alike.count
+            or not group.count
         ):
             continue
         if not before.is_timed and not after.is_timed:
-            at = alike.record.started_at
+            at = group.record.started_at
             yield before.at(at), after.at(at)
             continue
-        for slot in alike.slots:
+        for slot in group.slots:
             time = slots.time(slot)
             if time is not None:
                 yield before.at(time), after.at(time)
 
 
-def _recalled(
-    recaller: RecordReader, calls: Iterable[CallGroup], unknown: Counter[str]
+def _known_requests(
+    reader: RecordReader, calls: Iterable[CallGroup], unknown: Counter[str]
 ) -> Iterator[tuple[CallGroup, ReplayOutcome, RecordedRequest]]:
-    """Yield the calls whose request is known, and what was decided; count the others."""
-    for alike in calls:
-        was = recorded(alike.record)
-        if not alike.count:
+    """Yield the calls whose request is known, with the recorded decision; count the others."""
+    for group in calls:
+        was = recorded(group.record)
+        if not group.count:
             continue
         if isinstance(was, str):
-            unknown[was] += alike.count
+            unknown[was] += group.count
             continue
-        recalled = recaller.recall(alike.record)
-        if isinstance(recalled, UnknownRequest):
-            unknown["; ".join(recalled.reasons)] += alike.count
+        request = reader.read(group.record)
+        if isinstance(request, UnknownRequest):
+            unknown["; ".join(request.reasons)] += group.count
         else:
-            yield alike, was, recalled
+            yield group, was, request
 
 
-def _decided(
-    alike: CallGroup, recalled: RecordedRequest, slots: Slots, unknown: Counter[str]
+def _decisions(
+    group: CallGroup, request: RecordedRequest, slots: Slots, unknown: Counter[str]
 ) -> Iterator[tuple[Request, Decision, int]]:
-    """Yield what is decided on calls that are alike, and on how many of them."""
-    if not recalled.is_timed:
-        at = alike.record.started_at
-        yield recalled.at(at), recalled.decide(at), alike.count
+    """Yield the decisions on the calls of a group, with the number of calls of each."""
+    if not request.is_timed:
+        at = group.record.started_at
+        yield request.at(at), request.decide(at), group.count
         return
-    for slot, count in alike.slots.items():
+    for slot, count in group.slots.items():
         time = slots.time(slot)
         if time is None:
             unknown["its time is not recorded"] += count
         else:
-            yield recalled.at(time), recalled.decide(time), count
+            yield request.at(time), request.decide(time), count

@@ -1,1 +1,1 @@
-"""Running policy tests: against the policies alone, or through a whole call."""
+"""Runs policy tests, on the policies alone or through a whole call, and reports the results."""

@@ -1,9 +1,9 @@
 """Runs a policy test as a whole call through the runtime, with the facts of the test.
 
 The test provides the caller, the facts, the output of the model, and the time. Everything else is
-as in a service: the view of the input, quotas, specifications and filters. Without an input none is
-checked, and without an output none is filtered. Nothing is recorded, and each test has its own
-quota counters.
+as in a service: the view of the input, quotas, specifications and filters. If the test has no
+input, input obligations are skipped; if it has no output, output obligations are skipped. Nothing
+is recorded, and each test has its own quota counters.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 from guardrail import _core
 from guardrail._ports import (
-    Answering,
-    Asking,
     FactContext,
     FactSource,
     PendingObligations,
+    PolicyAnswer,
+    PolicyQuestion,
     Runtime,
-    Serving,
+    RuntimeReference,
     Target,
 )
 from guardrail.audit import FanOut
@@ -41,21 +41,22 @@ from guardrail.testing.files.fact_values import (
 from guardrail.testing.files.payloads import plain
 from guardrail.values import Decision, Entity, FactValue, Path, Principal
 
-#: The obligations that are about the input itself.
+#: The obligations that check the input itself, and are skipped if a test has none.
 _OF_INPUT = frozenset(("input",))
 
 
 @dataclass(slots=True)
 class CallResult:
-    """What became of one call.
+    """The result of one call.
 
     Attributes:
-        description: the outcome, as `Snapshot.describe` tells a decision.
-        question: what was asked; ``None`` where the call ended before.
-        facts: on which it was decided.
-        decision: what the policies decided.
-        released: what left, as plain data, and whether anything did.
-        faults: what is wrong with the test itself.
+        description: the outcome, in the form of `Snapshot.describe`.
+        question: the request to the policies; ``None`` if the call ended before it.
+        facts: the facts of the decision.
+        decision: the decision of the policies.
+        released: the output that the caller got, as plain data.
+        has_released: whether the caller got any output.
+        faults: faults of the test itself.
     """
 
     description: dict[str, Any] = field(default_factory=dict)
@@ -71,8 +72,8 @@ class CallRunner:
     """Makes the calls of one test after another, under one bundle.
 
     Arguments:
-        bundle: loaded with a `FrozenClock`, by which its quotas are counted.
-        clock: that clock.
+        bundle: loaded with a `FrozenClock`.
+        clock: that clock, which the quota counters use.
     """
 
     def __init__(self, bundle: Bundle, clock: FrozenClock) -> None:
@@ -83,12 +84,12 @@ class CallRunner:
         self._take_view = Viewer(bundle.bounds, bundle.keys).take
 
     def begin(self) -> None:
-        """Begin a test: it finds whole quotas, and its own time."""
+        """Begin a test: reset the quota counters and the start of its time."""
         self._bundle.storage.count_in_memory()
         self._began = self._clock.elapsed()
 
     def calls(self, case: PolicyTestCase) -> Iterator[CallResult]:
-        """Make the calls of one step of the test, one after the other, as they are asked for."""
+        """Make the calls of one step of the test, one at a time, as the iterator advances."""
         self._clock.advance(case.after_s)
         for _ in range(case.times):
             yield self._call(case)
@@ -105,7 +106,7 @@ class CallRunner:
             backend=_core.BACKEND,
         )
         target = Target(
-            serving=Serving(runtime),
+            serving=RuntimeReference(runtime),
             function="test",
             action=case.action,
             resource=case.resource,
@@ -161,7 +162,7 @@ def _stream(target: Target, value: Any, case: PolicyTestCase, called: CallResult
 
 
 class _TestClock:
-    """The test's own time, which moves with the clock of the bundle."""
+    """The time of the test, which advances with the clock of the bundle."""
 
     __slots__ = ("_clock", "_offset", "elapsed")
 
@@ -176,7 +177,7 @@ class _TestClock:
 
 
 class _TestSnapshot:
-    """A snapshot as the flow asks it, which answers on what the test says."""
+    """A snapshot that decides with the caller and the facts of the test."""
 
     def __init__(
         self, snapshot: Snapshot, case: PolicyTestCase, called: CallResult, unstated: UnstatedFacts
@@ -189,28 +190,28 @@ class _TestSnapshot:
         self._called = called
         self._unstated = unstated
 
-    def ask(self, principal: Principal, action: Entity, resource: Entity) -> Asking:  # noqa: ARG002
-        """Ask as the test's caller, who may be one of ``entities.json``."""
+    def ask(self, principal: Principal, action: Entity, resource: Entity) -> PolicyQuestion:  # noqa: ARG002
+        """Return the request of the test's caller, who may be an entity of ``entities.json``."""
         question = self._snapshot.ask(self._case.principal, action, resource)
         self._called.question = question
         return _TestQuestion(question, self._case, self._called, self._unstated)
 
 
-class _TestQuestion(Asking):
-    """A question whose facts are those that the test says."""
+class _TestQuestion(PolicyQuestion):
+    """A request whose facts are those of the test."""
 
     def __init__(
         self, question: Question, case: PolicyTestCase, called: CallResult, unstated: UnstatedFacts
     ) -> None:
         wants = tuple((_StatedFactSource(source, case), names) for source, names in question.wants)
-        super().__init__(question.refusal, wants)
+        super().__init__(question.refusal, wants, question.blocking)
         self._question = question
         self._case = case
         self._called = called
         self._unstated = unstated
 
-    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> Answering:
-        """Decide on them, and leave out what the test has nothing for."""
+    def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> PolicyAnswer:
+        """Decide on the facts of the test, without those that it marks missing."""
         called, case = self._called, self._case
         called.faults = self._unstated.faults(self._question, facts, case.document)
         called.facts = without_marks(facts)
@@ -219,8 +220,8 @@ class _TestQuestion(Asking):
         return _TestAnswer(answer, case)
 
 
-class _TestAnswer(Answering):
-    """An answer without the demands that are about what the test does not give."""
+class _TestAnswer(PolicyAnswer):
+    """An answer without the obligations on an input or output that the test does not have."""
 
     def __init__(self, answer: Answer, case: PolicyTestCase) -> None:
         pending = answer.pending
@@ -230,7 +231,14 @@ class _TestAnswer(Answering):
             if case.input is not None or kind.name not in _OF_INPUT
         )
         releases = pending.releases if case.output is not None else ()
-        kept = PendingObligations(admits, releases, pending.names, pending.errors, pending.demands)
+        kept = PendingObligations(
+            admits,
+            releases,
+            pending.names,
+            pending.errors,
+            pending.demands,
+            pending.releases_block,
+        )
         super().__init__(answer.decision, kept, answer.cached)
         self._answer = answer
 
@@ -240,7 +248,7 @@ class _TestAnswer(Answering):
 
 
 class _StatedFactSource:
-    """A fact source that says what the test says."""
+    """A fact source that returns the facts of the test."""
 
     def __init__(self, source: FactSource, case: PolicyTestCase) -> None:
         self.namespace = source.namespace
@@ -249,7 +257,7 @@ class _StatedFactSource:
         self._case = case
 
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
-        """Return the facts, with the marks of what is missing."""
+        """Return the facts, with `MISSING` for those that the test marks missing."""
         now = None if self._case.now is None else context.now
         description: Mapping[str, FactValue] = stated_facts(
             self._case, self._source, names, now, context.view

@@ -1,9 +1,9 @@
-"""The child process of a reload, which tries a new bundle before it serves.
+"""The child process of a reload, which tests a new bundle before the guard serves it.
 
 Run as ``python -m guardrail.testing.run.reload_child DIR``. It loads the bundle, evaluates each
 action once and runs the bundle's tests. It reports faults as one line of JSON; a crash shows in its
-exit status. The application's own fact sources, obligations and models are known by name only, and
-tests whose outcome depends on such an obligation are not judged.
+exit status. The child knows the application's own fact sources, obligations and models by name
+only, and ignores the results of tests that depend on such an obligation.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from guardrail.identity.settings import ProviderSettings
 from guardrail.obligations.quota.registry import MEMORY
 from guardrail.obligations.quota.settings import QuotaStoreSettings
 from guardrail.policy import read_folder
-from guardrail.policy.engine.warm_up import rehearse
+from guardrail.policy.engine.warm_up import warm_up
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.run.suite import run_tests
 from guardrail.values import Clause, FactValue
@@ -43,7 +43,7 @@ from guardrail.values import Path as ValuePath
 
 @dataclass(frozen=True, slots=True)
 class NamedFacts:
-    """An application's own fact source, as far as its names go."""
+    """A placeholder for an application's own fact source, with its names only."""
 
     namespace: str
     facts: frozenset[str]
@@ -55,14 +55,14 @@ class NamedFacts:
 
 @dataclass(frozen=True, slots=True)
 class NamedObligation:
-    """An application's own obligation, as far as its name goes: any argument will do."""
+    """A placeholder for an application's own obligation, which accepts any argument."""
 
     name: str
     on_admit: bool = False
     on_release: bool = False
 
     def parse(self, clause: Clause) -> str:
-        """Take the argument as it stands; the application's own `parse` has the say later."""
+        """Return the argument unchanged; the application's own `parse` checks it later."""
         return clause.argument
 
     def reads(self, demand: str) -> tuple[ValuePath, ...]:  # noqa: ARG002
@@ -70,7 +70,7 @@ class NamedObligation:
         return ()
 
     def merge(self, one: str, other: str) -> str:
-        """Return either: nobody meets it."""
+        """Return either one: no call is made here that has to meet it."""
         return max(one, other)
 
     def describe(self, demand: str) -> Any:
@@ -86,19 +86,19 @@ class NamedObligation:
 
 
 class ProviderTable(ProviderSettings):
-    """The table of an application's own identity provider: any keys will do."""
+    """The table of an application's own identity provider, with any keys."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class QuotaTable(QuotaStoreSettings):
-    """The table of an application's own quota store: any keys will do."""
+    """The table of an application's own quota store, with any keys."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class NamedProvider(IdentityProviderBase):
-    """An application's own kind of identity provider, as far as its name goes."""
+    """A placeholder for an application's own kind of identity provider."""
 
     settings: type[Any] = ProviderTable
 
@@ -107,12 +107,12 @@ class NamedProvider(IdentityProviderBase):
         self.takes = takes
 
     def open(self, settings: Any, context: ProviderContext) -> AuthenticatorBase:  # noqa: ARG002
-        """Return a provider that accepts nobody: no caller comes here."""
+        """Return a provider that accepts nobody: no call is made here."""
         return AuthenticatorBase()
 
 
 class NamedStore(QuotaStoreBase):
-    """An application's own quota store, as far as its name goes: policy tests count in memory."""
+    """A placeholder for an application's own quota store; policy tests count in memory."""
 
     settings = QuotaTable
 
@@ -126,12 +126,12 @@ class NamedStore(QuotaStoreBase):
 
 
 class NamedModel(BaseModel):
-    """An application's own model, as far as its name goes: no input comes here."""
+    """A placeholder for an application's own pydantic model; no input is checked here."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedDetector:
-    """An application's own kind of findings, with its name only: it finds nothing."""
+    """A placeholder for an application's own detector, which finds nothing."""
 
     name: str
     timeout_s: float = 1.0
@@ -153,7 +153,7 @@ def try_out(
     store: NamedStore | None = None,
     detectors: Sequence[str] = (),
 ) -> tuple[str, tuple[Fault, ...]]:
-    """Return the revision of a folder, and all that stands against serving it."""
+    """Return the revision of a folder, and the faults for which it must not be served."""
     folder = read_folder(path)
     try:
         bundle = load_bundle(
@@ -168,7 +168,7 @@ def try_out(
         )
         for snapshot in (bundle.snapshot, bundle.shadow):
             if snapshot is not None:
-                rehearse(snapshot, types=bundle.providers.entity_types)
+                warm_up(snapshot, types=bundle.providers.entity_types)
     except ConfigurationError as error:
         return folder.revision, error.faults or (Fault("GR020", Place(str(path)), error.message),)
     unjudged = {kind.name for kind in obligations}
@@ -176,26 +176,26 @@ def try_out(
 
 
 def _test_faults(bundle: Bundle, path: Path, unjudged: set[str]) -> Iterator[Fault]:
-    """Yield what is wrong by the bundle's own tests.
+    """Yield the faults that the bundle's own tests report.
 
-    Properties are tried at the edges alone: a process that serves has no hypothesis, waits for
-    this, and is to refuse the same bundle each time.
+    Properties are tried on boundary values only: the process that serves may lack hypothesis, it
+    waits for the result, and the result must be the same each time.
     """
     for result in run_tests(path, bundle=bundle, examples=0).results:
         held = result.decision.obligations if result.decision is not None else ()
         if any(obligation.name in unjudged for obligation in held):
             continue
         for fault in result.faults:
-            said = f"The test {result.name!r} does not pass: " if result.name else ""
-            yield Fault(fault.code, fault.place, said + fault.message)
+            prefix = f"The test {result.name!r} does not pass: " if result.name else ""
+            yield Fault(fault.code, fault.place, prefix + fault.message)
 
 
 def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None) -> int:
-    """Try a bundle, write its revision and faults to ``answer``, and return 0 where it has none.
+    """Test a bundle, write its revision and faults to ``answer``, and return 0 if it has no fault.
 
     Arguments:
-        arguments: of the command line.
-        answer: takes one line of JSON; standard output by default.
+        arguments: the arguments of the command line.
+        answer: the file for one line of JSON; standard output by default.
     """
     parser = argparse.ArgumentParser(prog="python -m guardrail.testing.run.reload_child")
     parser.add_argument("folder", type=Path)
@@ -224,7 +224,7 @@ def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None
             ),
             detectors=options.detector,
         )
-    except ConfigurationError as error:  # no folder of a bundle any more: of no revision
+    except ConfigurationError as error:  # the folder is not readable, so it has no revision
         revision, faults = "", error.faults
     description = {"revision": revision, "faults": [fault_data(fault) for fault in faults]}
     (answer or sys.stdout).write(f"{json.dumps(description)}\n")
@@ -232,7 +232,7 @@ def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None
 
 
 def _standard_output_alone() -> TextIO:
-    """Return standard output as a file of our own; whatever else is printed goes nowhere."""
+    """Return standard output as a new file, and discard everything else that is printed."""
     answer = os.fdopen(os.dup(1), "w", encoding="ascii")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

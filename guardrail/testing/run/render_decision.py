@@ -1,7 +1,7 @@
-"""Writes decisions as text: in one line, and policy by policy as a small tree.
+"""Writes decisions as text: in one line, or as a tree of policies and their conditions.
 
-``guardrail`` and failing tests under pytest use it. `guardrail.policy.analysis.explain` finds the
-explanation.
+The command line and failing tests under pytest print it. `guardrail.policy.analysis.explain`
+computes the explanation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MARKS: Final[Mapping[str | None, str]] = {
     "true": "yes", "false": "no", "error": "error", None: "-",
 }  # fmt: skip
 
-#: Policies that a failing test shows, and truths of each, at most.
+#: The most policies that a failing test shows, and the most conditions of each.
 _POLICIES: Final = 3
 _STEPS: Final = 8
 
@@ -27,7 +27,7 @@ _STEPS: Final = 8
 def sentence(decision: Decision, obligations: Mapping[str, Any]) -> str:
     """Return a decision as one line.
 
-    ``obligations`` is what `Guard.describe` tells of them, by name. An allow reads
+    ``obligations`` are the descriptions by name, as `Guard.describe` returns them. An allow reads
     ``allow by analysts-may-score, if: round 2, top_k 1``; a denial
     ``deny prohibited by no-retired-models: The model is retired.``
     """
@@ -46,7 +46,7 @@ def _demand(name: str, value: Any) -> str:
 
 
 def heading(explained: ExplainedPolicy) -> str:
-    """Return a policy, what it has to do with the decision, and where it stands."""
+    """Return a line with the id of a policy, its role in the decision, and its place."""
     return f"{explained.policy.id} {_role(explained)} {explained.policy.place}"
 
 
@@ -61,23 +61,23 @@ def _role(explained: ExplainedPolicy) -> str:
 
 
 def line(step: ExplainedPart, explained: ExplainedPolicy) -> str:
-    """Return a truth, what it comes to, and what would be if it came to the opposite."""
+    """Return a condition with its value, and the effect of the opposite value on the decision."""
     text = f"{_MARKS[step.value]:>5}  {step.keyword} {step.text}"
     if not step.turns:
         return text
     other = "false" if step.value == "true" else "true"
     if explained.role == "near":
-        return f"{text}   <- it would grant, were this {other}"
+        return f"{text}   <- would grant if this were {other}"
     if explained.role == "demands":
-        return f"{text}   <- exempt, were this {other}"
+        return f"{text}   <- would not apply if this were {other}"
     if explained.role == "errs":
-        return f"{text}   <- this cannot be evaluated" if step.value == "error" else text
-    does = "grant" if explained.policy.kind == "grant" else "forbid"
-    return f"{text}   <- it would not {does}, were this {other}"
+        return f"{text}   <- cannot be evaluated" if step.value == "error" else text
+    effect = "grant" if explained.policy.kind == "grant" else "forbid"
+    return f"{text}   <- would not {effect} if this were {other}"
 
 
 class Reasons:
-    """Tells of tests that failed on one snapshot why it decides as it does."""
+    """Explains the decisions of failed tests on one snapshot."""
 
     __slots__ = ("_explainer",)
 
@@ -85,19 +85,19 @@ class Reasons:
         self._explainer = Explainer(snapshot)
 
     def lines(self, result: Result) -> Iterator[tuple[str, Value | None]]:
-        """Yield lines of text, each with the truth that it is about; none for no decision.
+        """Yield lines of text, each with the value of its condition; nothing without a decision.
 
-        The policies that decide, and where no grant does, the nearest; those that make a
-        demand only where the demands are not the expected ones.
+        The lines show the policies that decide, and the nearest grant if none grants. They show
+        policies with obligations only if the obligations differ from the expected ones.
         """
-        decision, asked = result.decision, result.request
-        if decision is None or asked is None:
+        decision, request = result.decision, result.request
+        if decision is None or request is None:
             return
-        found = self._explainer.explain(
-            asked.principal, asked.action, asked.resource, {"app": {}, **asked.facts}
+        explanation = self._explainer.explain(
+            request.principal, request.action, request.resource, {"app": {}, **request.facts}
         )
-        yield f"decided: {sentence(decision, found.obligations)}", None
-        chosen = _chosen(found, result)
+        yield f"decided: {sentence(decision, explanation.obligations)}", None
+        chosen = _chosen(explanation, result)
         for explained in chosen[:_POLICIES]:
             yield heading(explained), None
             steps = explained.steps
@@ -111,10 +111,11 @@ class Reasons:
             yield f"... and {len(chosen) - _POLICIES} more policies", None
 
 
-def _chosen(found: Explanation, result: Result) -> list[ExplainedPolicy]:
+def _chosen(explanation: Explanation, result: Result) -> list[ExplainedPolicy]:
     """Return the policies that a failing test shows."""
+    policies = explanation.policies
     is_about_demands = any(fault.message.startswith("obligations") for fault in result.faults)
-    chosen = [explained for explained in found.told if explained.role in ("decides", "errs")]
+    chosen = [explained for explained in policies if explained.role in ("decides", "errs")]
     if is_about_demands:
-        chosen += [explained for explained in found.told if explained.role == "demands"]
-    return chosen + [explained for explained in found.told if explained.role == "near"][:1]
+        chosen += [explained for explained in policies if explained.role == "demands"]
+    return chosen + [explained for explained in policies if explained.role == "near"][:1]

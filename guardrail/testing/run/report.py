@@ -1,4 +1,4 @@
-"""The result of each policy test, and the report on all of them, as text and as JSON.
+"""The result of each policy test, and the report on all tests of a bundle, with their JSON form.
 
 Messages name codes, policies, obligations and the paths of facts, but never their values.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from guardrail.testing.coverage.coverage import Coverage
     from guardrail.testing.mutation.candidate_requests import Request
 
-Outcome: TypeAlias = Literal["passed", "failed", "error"]
+TestOutcome: TypeAlias = Literal["passed", "failed", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +24,25 @@ class Result:
     """How one test ended.
 
     Attributes:
-        name: as in the file; empty where a file could not be read.
-        place: where the test stands.
-        outcome: ``failed`` where the decision is not the expected one; ``error`` where the
+        name: the name in the file; empty if the file could not be read.
+        place: the place of the test.
+        outcome: ``passed``; ``failed`` if the decision is not the expected one; ``error`` if the
             test itself is wrong.
-        faults: for both of these, what is wrong, each with its place.
-        decision: what was decided, where the test could be asked; of several calls by the last.
-        request: what it was decided on.
+        faults: what is wrong, each with its place; empty if the test passed.
+        decision: the decision, of the last call if there are several; ``None`` without one.
+        request: the request of that decision.
     """
 
     name: str
     place: Place
-    outcome: Outcome
+    outcome: TestOutcome
     faults: tuple[Fault, ...] = ()
     decision: Decision | None = None
     request: Request | None = None
 
     @property
     def message(self) -> str:
-        """All that is wrong, a sentence per line."""
+        """The messages of all faults, one per line."""
         return "\n".join(fault.message for fault in self.faults)
 
     def as_json(self) -> dict[str, Any]:
@@ -62,16 +62,16 @@ class Report:
     """How the tests of a bundle ended.
 
     Attributes:
-        results: one per test, in the order of the files; and one per file that can't be read.
+        results: one per test and per file that can't be read, in the order of the files.
         policies: the ids of all policies of the bundle.
-        coverage: what the tests have tried of the policies, where that was asked for.
+        coverage: how much of the policies the tests cover, if it was requested.
     """
 
     results: tuple[Result, ...]
     policies: tuple[str, ...] = ()
     coverage: Coverage | None = None
 
-    def _count(self, outcome: Outcome) -> int:
+    def _count(self, outcome: TestOutcome) -> int:
         return sum(result.outcome == outcome for result in self.results)
 
     @property
@@ -81,7 +81,7 @@ class Report:
 
     @property
     def failed(self) -> int:
-        """How many tests got another decision than they expect."""
+        """How many tests got a decision that they do not expect."""
         return self._count("failed")
 
     @property
@@ -91,12 +91,12 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing failed. It holds of no tests at all, too: see `passed`."""
+        """Whether every test passed. It is true for a bundle without tests, too: see `passed`."""
         return self.passed == len(self.results)
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """Everything that is wrong; a fault names its test."""
+        """All faults of all results; the message of each names its test."""
         return tuple(
             Fault(fault.code, fault.place, f"{result.name}: {fault.message}".removeprefix(": "))
             for result in self.results
@@ -105,10 +105,10 @@ class Report:
 
     @property
     def untested(self) -> tuple[str, ...]:
-        """The policies that had a part in no decision, in bundle order."""
+        """The policies that took part in no decision, in bundle order."""
         decisions = [result.decision for result in self.results if result.decision is not None]
-        seen = {policy for decision in decisions for policy in _part_in(decision)}
-        return tuple(policy for policy in self.policies if policy not in seen)
+        tested = {policy for decision in decisions for policy in _policies_of(decision)}
+        return tuple(policy for policy in self.policies if policy not in tested)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain JSON data."""
@@ -124,8 +124,8 @@ class Report:
         return description
 
 
-def _part_in(decision: Decision) -> Iterator[str]:
-    """Yield the ids of the policies that had a part in a decision."""
+def _policies_of(decision: Decision) -> Iterator[str]:
+    """Yield the ids of the policies that took part in a decision."""
     yield from decision.policies
     for error in decision.errors:
         yield error.policy

@@ -11,7 +11,7 @@ from guardrail.testing.files.cases import Suite, read_suite
 
 
 def bundle_of(bundle: str | Path | Bundle | Guard) -> Bundle:
-    """Return a bundle, loaded; a guard's is the one that it serves now."""
+    """Return the loaded bundle; of a guard, the one that it serves now."""
     if isinstance(bundle, Guard):
         return bundle._serving.runtime.bundle
     if isinstance(bundle, Bundle):
@@ -20,5 +20,5 @@ def bundle_of(bundle: str | Path | Bundle | Guard) -> Bundle:
 
 
 def suite_of(bundle: str | Path | Bundle | Guard) -> Suite:
-    """Return the tests in a bundle's folder; none of a bundle that is loaded already."""
+    """Return the tests in a bundle's folder; an empty suite for a loaded bundle or a guard."""
     return read_suite(Path(bundle)) if isinstance(bundle, str | Path) else Suite(())

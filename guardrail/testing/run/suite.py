@@ -1,7 +1,7 @@
 """Runs all tests and properties of a bundle, for the command line, reloads and pytest.
 
 Tests run first, then properties. `guardrail.testing.run.runner` runs one test, and
-`guardrail.testing.properties` tries one property.
+`guardrail.testing.properties` checks one property.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from guardrail.bundle.assembly import Bundle, load_bundle
 from guardrail.testing.application.clock import FrozenClock
 from guardrail.testing.coverage.coverage import Coverage
 from guardrail.testing.files.cases import InvalidTest, Suite, read_suite
-from guardrail.testing.files.fact_values import misnamed, undeclared
+from guardrail.testing.files.fact_values import undeclared, unknown_names
 from guardrail.testing.properties.check import EXAMPLES, run_properties
 from guardrail.testing.run.report import Report, Result
 from guardrail.testing.run.runner import Runner
@@ -32,23 +32,23 @@ def run_tests(
     providers: Sequence[IdentityProvider] = (),
     quota_store: QuotaStore | None = None,
 ) -> Report:
-    """Run the policy tests of the bundle in a folder, and return how they ended.
+    """Run the policy tests of the bundle in a folder, and return the report.
 
     Arguments:
         path: the folder that holds ``guardrail.toml``.
-        bundle: the bundle, where it is loaded already; else it is loaded from the folder.
-        only: run the tests that have this text in their file or name, in any case.
-        coverage: say in the report what the tests have tried of the policies.
-        examples: how many random requests each property is tried on, after those at the edges.
+        bundle: the loaded bundle; by default it is loaded from the folder.
+        only: run only tests with this text in their file or name, ignoring upper and lower case.
+        coverage: measure which parts of the policies the tests cover.
+        examples: how many random requests each property is tried on, after boundary values.
         facts: the application's own fact sources, as for `Guard.from_dir`.
         obligations: its own obligation types.
         providers: its own kinds of identity providers.
-        quota_store: its own quota store; the tests count in memory all the same.
+        quota_store: its own quota store; tests count in memory nevertheless.
 
     Raises:
-        ConfigurationError: where the bundle does not load. Faults of the test files are in
-            the report.
-        OSError: where a file can't be read.
+        ConfigurationError: if the bundle does not load. Faults of the test files are in the
+            report.
+        OSError: if a file can't be read.
     """
     folder = FilePath(path)
     if bundle is None:
@@ -61,14 +61,14 @@ def run_tests(
             own_quota_store=quota_store,
         )
     suite = select(read_suite(folder), only)
-    tried = Coverage(bundle.snapshot) if coverage else None
-    return report(bundle, run(bundle, suite, tried, examples=examples), tried)
+    covered = Coverage(bundle.snapshot) if coverage else None
+    return report(bundle, run(bundle, suite, covered, examples=examples), covered)
 
 
 def select(suite: Suite, only: str) -> Suite:
-    """Return the tests that have a text in their file or name, in any case.
+    """Return the tests with a text in their file or name, ignoring upper and lower case.
 
-    A file that can't be read stays: who knows which tests it holds.
+    A file that can't be read stays, since it may hold such tests.
     """
     sought = only.casefold()
     cases = tuple(
@@ -93,14 +93,14 @@ def report(bundle: Bundle, results: Iterable[Result], coverage: Coverage | None 
 def run(
     bundle: Bundle, suite: Suite, coverage: Coverage | None = None, *, examples: int = EXAMPLES
 ) -> Iterator[Result]:
-    """Run tests one by one, then properties; count what tests try, where somebody wants to know."""
+    """Run tests one by one, then properties; add what the tests cover to ``coverage``."""
     run_case = Runner(bundle, coverage).run
     for document in suite.given:
         faults = undeclared(document, bundle.snapshot, bundle.snapshot.plans)
         if faults:
             yield Result("", document.at(), "error", faults)
     for document in suite.unused:
-        faults = misnamed(document, bundle.snapshot)
+        faults = unknown_names(document, bundle.snapshot)
         if faults:
             yield Result("", document.at(), "error", faults)
     for case in suite.cases:

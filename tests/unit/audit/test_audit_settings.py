@@ -1,4 +1,4 @@
-"""The `[audit]` table: what loads, what is wrong, and the sinks it names."""
+"""The `[audit]` table: valid settings, errors, and the sinks that it names."""
 
 import os
 

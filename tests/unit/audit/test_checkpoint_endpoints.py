@@ -1,4 +1,4 @@
-"""Endpoints for checkpoints that answer oddly: logged, tried again, and nothing waits for them."""
+"""Endpoints for checkpoints with odd responses: logged, tried again, and never waited for."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""A span that is built later says what one made during the call would have said."""
+"""A deferred span equals the span that would have been made during the call."""
 
 import contextvars
 import json

@@ -1,4 +1,4 @@
-"""The journal: what is written, in which order, and what happens where there is no room."""
+"""The journal: what is written, in which order, and what happens if there is no room."""
 
 import errno
 import gc

@@ -1,4 +1,4 @@
-"""Key files: ids that never come twice, and files that many write at once."""
+"""Key files: ids never repeat, and concurrent writers lose no key."""
 
 import fcntl
 import multiprocessing

@@ -1,4 +1,4 @@
-"""What is done to a journal from outside while it is being written: noticed soon, and denied."""
+"""A journal that is changed from outside while it is written: detected soon, calls denied."""
 
 import os
 import shutil

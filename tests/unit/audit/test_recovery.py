@@ -1,4 +1,4 @@
-"""Segments of dead processes: ended, cut to what is whole, and said so."""
+"""Segments of dead processes are cut to the last whole entry, ended, and reported."""
 
 import fcntl
 import os

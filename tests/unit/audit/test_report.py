@@ -1,4 +1,4 @@
-"""The report's page: whole, escaped, from nowhere else, and with a table beside each plot."""
+"""The report's page: complete, escaped, self-contained, and with a table for each chart."""
 
 import re
 from html.parser import HTMLParser

@@ -1,4 +1,4 @@
-"""Metrics and log events of records: their names, what is on them, and what is not."""
+"""Metrics and log events of records: their names and contents."""
 
 import pytest
 from opentelemetry import metrics

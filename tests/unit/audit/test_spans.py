@@ -1,4 +1,4 @@
-"""One span per call: what it holds, whose parent it is, and what it never says."""
+"""One span per call: its contents, its parent, and what it never contains."""
 
 import contextvars
 import logging

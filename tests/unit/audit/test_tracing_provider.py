@@ -1,4 +1,4 @@
-"""What `guardrail doctor` tells of tracing: nobody, or the provider's class."""
+"""The tracing provider that `guardrail doctor` reports: none, or its class."""
 
 from __future__ import annotations
 

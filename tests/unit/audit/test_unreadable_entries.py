@@ -1,4 +1,4 @@
-"""What can't be read in a journal: it is not written, and where it stands every reader says so."""
+"""Unreadable entries of a journal: never written, and reported by every reader."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What `verify` finds: every byte, entry and segment that is not as it was written."""
+"""`verify` finds every byte, entry and segment that is not as it was written."""
 
 import hashlib
 

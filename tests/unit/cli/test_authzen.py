@@ -1,4 +1,4 @@
-"""A request of OpenID AuthZEN is decided as our own form of it, and answered in AuthZEN's."""
+"""A request of OpenID AuthZEN is decided like our own format, and answered in AuthZEN's format."""
 
 from __future__ import annotations
 
@@ -76,28 +76,28 @@ def changed(path, value):
     return request
 
 
-def outcome(told):
-    return told["decision"], told["context"]["code"], told["context"]["policies"]
+def outcome(output):
+    return output["decision"], output["context"]["code"], output["context"]["policies"]
 
 
 def test_an_allow_is_true_with_what_must_be_met_in_its_context(answer):
-    told = answer(REQUEST)
-    assert told.keys() == {"decision", "context"}
-    assert outcome(told) == (True, "allow", ["wards"])
-    assert told["context"]["obligations"] == {"round": 2}
+    output = answer(REQUEST)
+    assert output.keys() == {"decision", "context"}
+    assert outcome(output) == (True, "allow", ["wards"])
+    assert output["context"]["obligations"] == {"round": 2}
 
 
 def test_a_denial_is_false_with_the_reason_in_its_context(answer):
-    told = answer(changed(("resource", "id"), "old"))
-    assert outcome(told) == (False, "prohibited", ["no-retired"])
-    assert told["context"]["reason"] == "It is retired."
+    output = answer(changed(("resource", "id"), "old"))
+    assert outcome(output) == (False, "prohibited", ["no-retired"])
+    assert output["context"]["reason"] == "It is retired."
 
 
 def test_the_answer_is_that_of_our_own_form(answer):
-    told, ours = answer(REQUEST), answer(OURS)
+    output, ours = answer(REQUEST), answer(OURS)
     assert ours.pop("decision") == "allow"
-    assert ours.pop("decision_id") != told["context"].pop("decision_id")
-    assert told["context"] == ours
+    assert ours.pop("decision_id") != output["context"].pop("decision_id")
+    assert output["context"] == ours
 
 
 def test_text_says_a_decision_as_ever(ask):
@@ -125,8 +125,8 @@ def test_attributes_are_those_of_the_subject(answer):
 
 
 def test_an_attribute_that_the_schema_does_not_have_denies(answer):
-    told = answer(changed(("subject", "properties", "ip_address"), "172.217.22.14"))
-    assert outcome(told)[:2] == (False, "wrong_type")
+    output = answer(changed(("subject", "properties", "ip_address"), "172.217.22.14"))
+    assert outcome(output)[:2] == (False, "wrong_type")
 
 
 def test_a_subject_without_properties_is_one_of_the_bundle(answer):
@@ -137,16 +137,16 @@ def test_a_subject_without_properties_is_one_of_the_bundle(answer):
 
 
 def test_an_id_is_never_read_as_text(answer):
-    told = answer(changed(("subject", "id"), 'x" in Role::"clinician'))
-    assert told["decision"] is True  # whoever it is: the properties vouch for the role
-    told = answer(changed(("resource", "id"), 'tumour" || "'))
-    assert outcome(told) == (False, "unknown_entity", [])
+    output = answer(changed(("subject", "id"), 'x" in Role::"clinician'))
+    assert output["decision"] is True  # whoever it is: the properties vouch for the role
+    output = answer(changed(("resource", "id"), 'tumour" || "'))
+    assert outcome(output) == (False, "unknown_entity", [])
 
 
 def test_a_missing_fact_denies(answer):
-    told = answer(changed(("context", "identity"), {}))
-    assert outcome(told) == (False, "evaluation_error", ["no-borrowed"])
-    assert told["context"]["path"] == "context.identity.delegated"
+    output = answer(changed(("context", "identity"), {}))
+    assert outcome(output) == (False, "evaluation_error", ["no-borrowed"])
+    assert output["context"]["path"] == "context.identity.delegated"
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_a_missing_fact_denies(answer):
         (("subject", "properties", "in"), [3], "{type, id}"),
         (("subject", "properties", "in"), [{"type": "Role"}], "properties.in.0.id` is required"),
         (("action",), "predict", "`action`"),
-        (("action", "properties"), {"method": "GET"}, "`action.properties` would change nothing"),
-        (("resource", "properties"), {"purpose": "care"}, "`resource.properties` would change"),
+        (("action", "properties"), {"method": "GET"}, "`action.properties` has no effect"),
+        (("resource", "properties"), {"purpose": "care"}, "`resource.properties` has no effect"),
         (("resource",), ..., "`resource` is required"),
         (("context",), {"rows": 10}, "`context.rows`"),
         (("page",), {}, "`page` is not a key"),
@@ -201,9 +201,9 @@ SEVERAL = {
 
 
 def test_several_are_answered_in_their_order(answer):
-    told = answer(SEVERAL)
-    assert told.keys() == {"evaluations"}
-    assert [outcome(each)[:2] for each in told["evaluations"]] == [
+    output = answer(SEVERAL)
+    assert output.keys() == {"evaluations"}
+    assert [outcome(each)[:2] for each in output["evaluations"]] == [
         (True, "allow"),
         (False, "prohibited"),
         (False, "evaluation_error"),  # a context of its own, not a merged one
@@ -231,8 +231,8 @@ def test_the_semantic_says_where_it_ends(answer, semantic, order, decisions):
 
 
 def test_without_a_question_among_several_the_request_is_one(answer):
-    told = answer({**REQUEST, "evaluations": [], "options": {}})
-    assert outcome(told) == (True, "allow", ["wards"])
+    output = answer({**REQUEST, "evaluations": [], "options": {}})
+    assert outcome(output) == (True, "allow", ["wards"])
 
 
 def test_several_are_told_a_line_each(ask):

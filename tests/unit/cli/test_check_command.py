@@ -1,4 +1,4 @@
-"""`check` as a linter: what is accepted passes, what is not does not, errors never do."""
+"""`guardrail check`: accepted findings pass, others fail, and errors always fail."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_an_error_is_told_and_never_accepted(bundle):
     assert " GR103 " in done.stdout
     done = check(bundle(codes=["GR103"]))
     assert done.exit_code == 1
-    assert re.match(r"guardrail\.toml:\d+:1 GR003 .*never be accepted\.\n", done.stdout)
+    assert re.match(r"guardrail\.toml:\d+:1 GR003 .*can't be accepted\.\n", done.stdout)
 
 
 def test_what_is_accepted_is_hidden_and_counted(bundle):
@@ -79,14 +79,14 @@ def test_what_is_accepted_is_hidden_and_counted(bundle):
 def test_json_tells_all_and_what_is_accepted(bundle):
     done = check(bundle(WEAK["GR503"].policies, codes=ALWAYS), "--format", "json")
     assert (done.exit_code, done.stderr) == (1, "")
-    told = json.loads(done.stdout)
-    assert told["bundle"] == "small"
-    assert {found["code"]: found["accepted"] for found in told["findings"]} == {
+    output = json.loads(done.stdout)
+    assert output["bundle"] == "small"
+    assert {found["code"]: found["accepted"] for found in output["findings"]} == {
         "GR503": False,
         "GR520": True,
         "GR540": True,
     }
-    (found,) = [found for found in told["findings"] if found["code"] == "GR503"]
+    (found,) = [found for found in output["findings"] if found["code"] == "GR503"]
     assert set(found) == {"code", "file", "line", "column", "message", "policy", "accepted"}
     assert (found["file"], found["line"], found["column"]) == ("policies.cedar", 3, 26)
     assert found["policy"] == "it"
@@ -101,9 +101,9 @@ def test_json_exits_0_where_all_is_accepted(bundle):
 def test_json_of_errors_has_the_same_keys(bundle):
     done = check(bundle("permit (principal, action, resource);"), "--format", "json")
     assert done.exit_code == 1
-    told = json.loads(done.stdout)
-    (found,) = told["findings"]
-    assert (told["bundle"], found["code"], found["accepted"]) == (None, "GR103", False)
+    output = json.loads(done.stdout)
+    (found,) = output["findings"]
+    assert (output["bundle"], found["code"], found["accepted"]) == (None, "GR103", False)
     assert found["policy"] == ""
 
 
@@ -133,8 +133,8 @@ def test_a_finding_is_accepted_beside_its_policy_with_a_reason(bundle):
     accepting = weak.policies.replace(f'@id("{owner}")', mark)
     done = check(bundle(accepting, codes=rest, **weak.files))
     assert (done.exit_code, done.stderr) == (0, "")
-    told = json.loads(check(folder, "--format", "json").stdout)["findings"]
-    (finding,) = [each for each in told if each["code"] == "GR508"]
+    output = json.loads(check(folder, "--format", "json").stdout)["findings"]
+    (finding,) = [each for each in output if each["code"] == "GR508"]
     assert finding["accepted"] is True
     assert finding["reason"] == "nobody counts a nightly job"
 

@@ -1,4 +1,4 @@
-"""What is printed can't steer a terminal, and a decision reads as one line."""
+"""Printed texts can't control a terminal, and a decision is one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`guardrail explain`: what it tells, and with which code it exits."""
+"""`guardrail explain`: its output and its exit codes."""
 
 import json
 
@@ -44,13 +44,13 @@ def test_an_allow_is_told_with_its_conditions(explain):
         "allow by wards, if: round 2\n"
         "\n"
         "wards grants: policies.cedar:1:1\n"
-        '    yes  scope principal in Role::"clinician"   <- it would not grant, were this false\n'
-        '    yes  scope action == Action::"predict"   <- it would not grant, were this false\n'
-        "    yes  when context.input.rows <= 100   <- it would not grant, were this false\n"
+        '    yes  scope principal in Role::"clinician"   <- would not grant if this were false\n'
+        '    yes  scope action == Action::"predict"   <- would not grant if this were false\n'
+        "    yes  when context.input.rows <= 100   <- would not grant if this were false\n"
         "\n"
         "rounded must be met (round): policies.cedar:5:1\n"
-        '    yes  scope action == Action::"predict"   <- exempt, were this false\n'
-        '     no  unless principal in Role::"auditor"   <- exempt, were this true\n'
+        '    yes  scope action == Action::"predict"   <- would not apply if this were false\n'
+        '     no  unless principal in Role::"auditor"   <- would not apply if this were true\n'
     )
 
 
@@ -59,22 +59,22 @@ def test_a_denial_is_told_with_what_would_have_to_be_different(explain):
     assert result.exit_code == 0
     assert "deny no_grant" in result.stdout
     assert "wards would grant, but does not: policies.cedar:1:1" in result.stdout
-    assert "no  when context.input.rows <= 100   <- it would grant, were this true" in result.stdout
+    assert "no  when context.input.rows <= 100   <- would grant if this were true" in result.stdout
     result = explain(*CLARA, model="old")
     assert "deny prohibited by no-retired: It is retired." in result.stdout
-    assert "it would not forbid, were this false" in result.stdout
+    assert "would not forbid if this were false" in result.stdout
 
 
 def test_what_cannot_be_evaluated_is_told(explain):
     result = explain(*CLARA[:-2])
     assert "deny evaluation_error by no-borrowed at context.identity.delegated" in result.stdout
-    assert "error  when context.identity.delegated   <- this cannot be evaluated" in result.stdout
+    assert "error  when context.identity.delegated   <- cannot be evaluated" in result.stdout
 
 
 def test_as_json(explain):
-    told = json.loads(explain(*CLARA, "--format", "json").stdout)
-    assert (told["decision"], told["obligations"]) == ("allow", {"round": 2})
-    assert [(each["policy"], each["role"]) for each in told["policies"]] == [
+    output = json.loads(explain(*CLARA, "--format", "json").stdout)
+    assert (output["decision"], output["obligations"]) == ("allow", {"round": 2})
+    assert [(each["policy"], each["role"]) for each in output["policies"]] == [
         ("wards", "decides"), ("rounded", "demands"),
     ]  # fmt: skip
 
@@ -145,9 +145,9 @@ def test_what_a_test_asks_is_explained_by_its_name(explain_test, explain):
     "place", ["tests/a_test.yaml:11", "tests/a_test.yaml:13", "a/b/tests/a_test.yaml:14:5"]
 )
 def test_a_test_is_found_by_any_of_its_lines(explain_test, place):
-    told = json.loads(explain_test(place, "--format", "json").stdout)
-    assert told["code"] == "evaluation_error"
-    assert told["policies"][0]["policy"] == "no-borrowed"
+    output = json.loads(explain_test(place, "--format", "json").stdout)
+    assert output["code"] == "evaluation_error"
+    assert output["policies"][0]["policy"] == "no-borrowed"
 
 
 def test_what_a_stranger_lacks_is_explained_with_the_facts_that_the_test_gives(explain_test):

@@ -1,4 +1,4 @@
-"""`guardrail journal export` refuses options that can't be right, before it sends anything."""
+"""`guardrail journal export` refuses invalid options before it sends anything."""
 
 import pytest
 from journals import written

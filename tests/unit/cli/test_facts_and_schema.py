@@ -1,4 +1,4 @@
-"""`facts` tells what a call computes; `schema` prints what other Cedar tools accept."""
+"""`facts` lists the facts that a call computes; `schema` prints a schema for other Cedar tools."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def bundle(make_bundle):
 
 
 def test_facts_are_told_per_action_with_types_and_policies(bundle):
-    told = json.loads(run("facts", bundle, "--format", "json").stdout)
-    actions = {action["action"]: action for action in told["actions"]}
+    output = json.loads(run("facts", bundle, "--format", "json").stdout)
+    actions = {action["action"]: action for action in output["actions"]}
     assert set(actions) == {"predict", "explain", "summarize"}
     reads = {fact["fact"]: (fact["type"], fact["policies"]) for fact in actions["predict"]["reads"]}
     assert reads == {
@@ -52,8 +52,8 @@ def test_facts_are_told_per_action_with_types_and_policies(bundle):
 
 
 def test_what_an_annotation_reads_is_told(bundle):
-    told = json.loads(run("facts", bundle, "--format", "json").stdout)
-    (summarize,) = [action for action in told["actions"] if action["action"] == "summarize"]
+    output = json.loads(run("facts", bundle, "--format", "json").stdout)
+    (summarize,) = [action for action in output["actions"] if action["action"] == "summarize"]
     assert summarize["reads"] == [
         {"fact": "app.purpose", "type": "String", "policies": ["counted"]}
     ]
@@ -121,10 +121,10 @@ def test_a_folder_that_is_not_there_exits_2(command):
 def test_the_whole_schema_stands_where_no_load_reads_it(make_bundle):
     folder = make_bundle()
     before = load_bundle(folder, clock=FrozenClock()).snapshot.revision
-    told = CliRunner().invoke(app, ["schema", str(folder), "--write"])
-    assert told.exit_code == 0
+    output = CliRunner().invoke(app, ["schema", str(folder), "--write"])
+    assert output.exit_code == 0
     file = folder / ".schemas" / "whole.cedarschema"
-    assert told.stdout.split() == [str(file), "written"]
+    assert output.stdout.split() == [str(file), "written"]
     printed = CliRunner().invoke(app, ["schema", str(folder)]).stdout
     assert file.read_text() == printed
     assert load_bundle(folder, clock=FrozenClock()).snapshot.revision == before
@@ -140,9 +140,9 @@ def test_check_says_that_the_whole_schema_is_stale(make_bundle):
     assert "GR550" not in CliRunner().invoke(app, check).stdout
     with (folder / "schema.cedarschema").open("a") as file:
         file.write("entity Ward;\n")
-    told = CliRunner().invoke(app, check)
-    assert ".schemas/whole.cedarschema GR550 " in told.stdout
-    assert "guardrail schema DIR --write" in told.stdout
+    output = CliRunner().invoke(app, check)
+    assert ".schemas/whole.cedarschema GR550 " in output.stdout
+    assert "guardrail schema DIR --write" in output.stdout
     CliRunner().invoke(app, ["schema", str(folder), "--write"])
     assert "GR550" not in CliRunner().invoke(app, check).stdout
 
@@ -150,9 +150,9 @@ def test_check_says_that_the_whole_schema_is_stale(make_bundle):
 def test_what_cannot_be_written_is_told(make_bundle):
     folder = make_bundle()
     (folder / ".schemas").write_text("no folder")
-    told = CliRunner().invoke(app, ["schema", str(folder), "--write"])
-    assert (told.exit_code, told.stdout) == (2, "")
-    assert "cannot be written" in told.stderr
+    output = CliRunner().invoke(app, ["schema", str(folder), "--write"])
+    assert (output.exit_code, output.stdout) == (2, "")
+    assert "cannot be written" in output.stderr
     assert CliRunner().invoke(app, ["schema", "--write"]).exit_code == 2
 
 

@@ -1,4 +1,4 @@
-"""Schemas of files: what ships fits them, a mistake does not, and each key has a word."""
+"""JSON Schemas of files: shipped files are valid, mistakes are not, each key has a description."""
 
 from __future__ import annotations
 
@@ -332,7 +332,7 @@ def test_a_schema_is_one_of_draft_7_and_refers_to_nothing_outside(kind):
 
 def test_words_of_a_base_hold_for_what_derives_of_it():
     oidc = schema_of(Files.settings)["definitions"]["OidcSettings"]["properties"]
-    assert oidc["issuer"]["description"] == "What `iss` must be, exactly."
+    assert oidc["issuer"]["description"] == "The exact value of `iss`."
     assert oidc["jwks"]["description"].startswith("The address of the key set")
     assert oidc["type"]["description"] == "`oidc`: the issuer publishes the keys."
 

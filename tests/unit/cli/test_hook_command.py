@@ -1,4 +1,4 @@
-"""`guardrail hook`: from the files that a commit changes to the bundles that they are of."""
+"""`guardrail hook` finds the bundles of the files that a commit changes."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def test_the_bundle_of_the_folder_one_is_in_is_found(bundle, monkeypatch):
 
 
 def test_check_tells_what_check_tells(bundle):
-    told = CliRunner().invoke(app, ["check", str(bundle)])
+    output = CliRunner().invoke(app, ["check", str(bundle)])
     done = run("check", bundle / "policies.cedar", bundle / "entities.json")
-    assert done.exit_code == told.exit_code == 1
+    assert done.exit_code == output.exit_code == 1
     found = [line.split()[:2] for line in done.stdout.splitlines()]
-    assert found == [line.split()[:2] for line in told.stdout.splitlines()]
+    assert found == [line.split()[:2] for line in output.stdout.splitlines()]
 
 
 def test_a_test_that_fails_exits_1(bundle):

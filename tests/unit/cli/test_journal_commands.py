@@ -1,4 +1,4 @@
-"""`guardrail journal`: what it shows, and what it exits with."""
+"""`guardrail journal`: the output and the exit codes of its commands."""
 
 import json
 
@@ -61,9 +61,9 @@ def test_verify_names_the_place_and_exits_1(journal):
     assert done.exit_code == 1
     assert f"{segment.name.removesuffix('.seg')}, byte " in done.stderr
     assert "entry 3: a frame whose check does not match" in done.stderr
-    told = json.loads(run("verify", journal, "--format", "json").stdout)
-    assert told["whole"] is False
-    assert told["flaws"][0]["entry"] == 3
+    output = json.loads(run("verify", journal, "--format", "json").stdout)
+    assert output["whole"] is False
+    assert output["flaws"][0]["entry"] == 3
 
 
 @pytest.mark.parametrize("argument", ["--checkpoints", "--key"])
@@ -109,10 +109,10 @@ def test_show_filters(journal, options, count):
 
 def test_show_as_json_has_all_that_is_kept(journal):
     lines = run("show", journal, "--format", "json", "--last", 1).stdout.splitlines()
-    told = json.loads(lines[0])
-    assert told["outcome"] == "denied"
-    assert told["decision_id"] == f"{10:032x}"
-    assert {"trace_id", "segment", "sequence", "facts", "counts"} <= set(told)
+    output = json.loads(lines[0])
+    assert output["outcome"] == "denied"
+    assert output["decision_id"] == f"{10:032x}"
+    assert {"trace_id", "segment", "sequence", "facts", "counts"} <= set(output)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "min", "-5s", "9" * 20 + "d", "2026-13-01"])
@@ -290,12 +290,12 @@ def test_report_writes_a_page_and_prints_its_path(journal, tmp_path):
 
 
 def test_report_as_json_and_text(journal):
-    told = json.loads(run("report", journal, "--format", "json").stdout)
-    assert told["calls"] == 11
-    assert told["outcomes"] == {"released": 10, "denied": 1}
-    assert told["codes"] == {"no_grant": 1}
-    assert (told["first_at"], told["last_at"], told["undated"]) == (1.8e9, 1.8e9 + 10.5, 0)
-    assert sum(bar.get("released", 0) for bar in told["over_time"]["bars"]) == 10
+    output = json.loads(run("report", journal, "--format", "json").stdout)
+    assert output["calls"] == 11
+    assert output["outcomes"] == {"released": 10, "denied": 1}
+    assert output["codes"] == {"no_grant": 1}
+    assert (output["first_at"], output["last_at"], output["undated"]) == (1.8e9, 1.8e9 + 10.5, 0)
+    assert sum(bar.get("released", 0) for bar in output["over_time"]["bars"]) == 10
     text = run("report", journal, "--format", "text").stdout
     assert "11 calls" in text
     assert "no_grant" in text

@@ -1,4 +1,4 @@
-"""`guardrail key`: a key is shown once, its caller is held to the schema, hashes never show."""
+"""`guardrail key`: a key is printed once, its caller fits the schema, hashes are never printed."""
 
 from __future__ import annotations
 
@@ -137,13 +137,13 @@ def test_a_key_expires_after_its_span(bundle, span, seconds):
 
 def test_json_tells_the_key_and_whose_it_is(bundle):
     done = run("issue", bundle, *WHO, "--expires", "1d", "--format", "json")
-    told = json.loads(done.stdout)
-    assert set(told) == {
+    output = json.loads(done.stdout)
+    assert set(output) == {
         "key", "id", "principal", "parents", "created", "expires", "revoked", "note",
     }  # fmt: skip
-    assert KEY.fullmatch(told["key"])
-    assert (told["principal"], told["revoked"]) == ('User::"nightly"', None)
-    assert told["key"] not in done.stderr
+    assert KEY.fullmatch(output["key"])
+    assert (output["principal"], output["revoked"]) == ('User::"nightly"', None)
+    assert output["key"] not in done.stderr
 
 
 def test_attributes_are_json_or_text(bundle):
@@ -167,7 +167,7 @@ def test_ids_of_any_text_are_kept(bundle):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "output"),
     [
         (("--principal", 'Service::"nightly"'), "Service"),
         (("--principal", "nightly"), "uid"),
@@ -191,10 +191,10 @@ def test_ids_of_any_text_are_kept(bundle):
     ],
     ids=lambda value: " ".join(value[-2:])[:40] if isinstance(value, tuple) else "",
 )
-def test_a_caller_that_the_bundle_would_refuse_gets_no_key(bundle, options, told):
+def test_a_caller_that_the_bundle_would_refuse_gets_no_key(bundle, options, output):
     done = run("issue", bundle, *options)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert told in done.stderr
+    assert output in done.stderr
     assert not (bundle / "keys.json").exists()
 
 
@@ -394,17 +394,17 @@ def test_keys_are_listed_for_people(bundle):
     assert (done.exit_code, done.stderr) == (0, "")
     head, *rows = [line.split() for line in done.stdout.splitlines()]
     assert head == ["id", "principal", "created", "expires", "revoked", "note"]
-    told = {row[0]: row for row in rows}
-    assert told[first[3:15]][1] == 'User::"nightly"'
-    assert told[first[3:15]][3:] == ["-", "-", "nightly", "scores"]
-    assert "-" not in told[second[3:15]][2:5]
+    output = {row[0]: row for row in rows}
+    assert output[first[3:15]][1] == 'User::"nightly"'
+    assert output[first[3:15]][3:] == ["-", "-", "nightly", "scores"]
+    assert "-" not in output[second[3:15]][2:5]
 
 
 def test_keys_are_listed_for_programs(bundle):
     key = issued(bundle, "--in", 'Role::"clinician"')
-    (told,) = listed(bundle)
-    assert set(told) == {"id", "principal", "parents", "created", "expires", "revoked", "note"}
-    assert (told["id"], told["parents"]) == (key[3:15], ['Role::"clinician"'])
+    (output,) = listed(bundle)
+    assert set(output) == {"id", "principal", "parents", "created", "expires", "revoked", "note"}
+    assert (output["id"], output["parents"]) == (key[3:15], ['Role::"clinician"'])
 
 
 def test_no_keys_are_said_to_be_none(bundle):

@@ -1,4 +1,4 @@
-"""`guardrail replay`, and the journals of `explain` and `diff`: what they say and exit with."""
+"""`guardrail replay`, and `explain` and `diff` with a journal: their output and exit codes."""
 
 import json
 import shutil
@@ -102,16 +102,16 @@ def test_what_flips_is_told_with_one_call_explained(other, journal):
 def test_other_obligations_flip_too(other, journal):
     result = run("replay", other('@round("2")', '@round("2") @top_k("1")'), journal)
     assert result.exit_code == 1
-    assert "2 now to meet round, top_k, before round" in result.stdout
+    assert "2 now with the obligations round, top_k, before round" in result.stdout
 
 
 def test_json_tells_all_of_it(other, journal):
     result = run("replay", other("<= 100", "<= 50"), journal, "--format", "json")
     assert result.exit_code == 1
-    told = json.loads(result.stdout)
-    assert (told["records"], told["same"], told["damage"]) == (3, 0, [])
-    assert told["unknown"] == [{"reason": "principal.in is not recorded", "count": 1}]
-    (flip,) = told["flips"]
+    answer = json.loads(result.stdout)
+    assert (answer["records"], answer["same"], answer["damage"]) == (3, 0, [])
+    assert answer["unknown"] == [{"reason": "principal.in is not recorded", "count": 1}]
+    (flip,) = answer["flips"]
     assert flip["count"] == 2
     assert flip["was"] == {"decision": "allow", "code": "allow", "obligations": ["round"]}
     assert flip["now"] == {
@@ -162,7 +162,7 @@ def test_a_record_is_explained(bundle, journal):
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert "1abababa" in lines[0]
-    assert "not known: principal.department" in lines[1]
+    assert "no known value: principal.department" in lines[1]
     assert lines[2].startswith("allow by wards, if: round 2")
 
 
@@ -192,7 +192,7 @@ def test_a_record_must_be_one(bundle, journal, options, message):
 def test_a_record_needs_its_journal(bundle):
     result = run("explain", bundle, "--record", "1")
     assert result.exit_code == 2
-    assert "--record needs --journal" in result.stderr
+    assert "--record and --journal need each other" in result.stderr
 
 
 def test_diff_compares_on_recorded_requests_too(bundle, other, journal):
@@ -218,9 +218,9 @@ def test_the_own_revision_of_a_record_is_told_apart(bundle, tmp_path):
     journal.close()
     result = run("replay", bundle, tmp_path / "journal")
     assert result.exit_code == 1
-    assert "the same revision decided otherwise at the time" in result.stdout
+    assert "the same revision decided differently then" in result.stdout
     assert result.stdout.splitlines()[-1] == (
-        "1 records: 0 same, 1 otherwise than this very revision decided"
+        "1 records: 0 same, 1 decided differently by the same revision"
     )
 
 
@@ -256,18 +256,18 @@ CONDITION = '@id("c") {} forbid (principal, action, resource);\n'
 @pytest.mark.parametrize(
     ("before", "after", "what"),
     [
-        ('@round("2")', '@round("1")', "1 now to meet round 1, before with another demand"),
-        ('@round("1")', '@round("2")', "1 now to meet round 2, before with another demand"),
+        ('@round("2")', '@round("1")', "1 now with other arguments of obligations: round 1"),
+        ('@round("1")', '@round("2")', "1 now with other arguments of obligations: round 2"),
         (
             '@quota("9/minute per principal")', '@quota("8/minute per principal")',
-            "1 now to meet quota 8/minute per principal, before with another demand",
+            "1 now with other arguments of obligations: quota 8/minute per principal",
         ),
-        ('@quota("9/minute")', '@quota("9/hour")', "quota 9/hour, before with another demand"),
+        ('@quota("9/minute")', '@quota("9/hour")', "arguments of obligations: quota 9/hour"),
         (
             '@round("2") @quota("9/minute")', '@round("3") @quota("8/minute")',
-            "1 now to meet quota 8/minute, round 3, before with another demand",
+            "1 now with other arguments of obligations: quota 8/minute, round 3",
         ),
-        ('@redact("email")', '@redact("email, phone")', "before with another demand"),
+        ('@redact("email")', '@redact("email, phone")', "other arguments of obligations: redact"),
     ],
 )  # fmt: skip
 def test_a_demand_that_is_another_one_flips(tmp_path, make_bundle, before, after, what):
@@ -279,8 +279,8 @@ def test_a_demand_that_is_another_one_flips(tmp_path, make_bundle, before, after
     result = run("replay", bundle, journal)
     assert result.exit_code == 1
     assert what in result.stdout
-    told = json.loads(run("replay", bundle, journal, "--format", "json").stdout)
-    assert told["flips"][0]["demands_changed"] != []
+    answer = json.loads(run("replay", bundle, journal, "--format", "json").stdout)
+    assert answer["flips"][0]["demands_changed"] != []
 
 
 def test_another_spelling_of_the_same_demand_is_the_same(tmp_path, make_bundle):

@@ -1,4 +1,4 @@
-"""What the commands say of policies in shadow: what they read, would decide, and lack."""
+"""The commands report policies in shadow: their facts, their decisions and missing tests."""
 
 import json
 
@@ -35,13 +35,13 @@ def run(*arguments):
 
 def test_decide_says_what_a_policy_in_shadow_would_do(make_bundle):
     folder = make_bundle(GRANT + LATE)
-    told = run("decide", folder, *ASK, "--fact", "time.hour=22")
-    assert (told.exit_code, told.stdout.splitlines()) == (
+    output = run("decide", folder, *ASK, "--fact", "time.hour=22")
+    assert (output.exit_code, output.stdout.splitlines()) == (
         0,
         ["allow by grant", "in shadow: deny prohibited by late: Closed."],
     )
-    told = run("decide", folder, *ASK, "--fact", "time.hour=22", "--format", "json")
-    data = json.loads(told.stdout)
+    output = run("decide", folder, *ASK, "--fact", "time.hour=22", "--format", "json")
+    data = json.loads(output.stdout)
     assert (data["decision"], data["policies"]) == ("allow", ["grant"])
     shadow = data["shadow"]
     assert (shadow["decision"], shadow["code"], shadow["policies"]) == (
@@ -54,8 +54,8 @@ def test_decide_says_what_a_policy_in_shadow_would_do(make_bundle):
 def test_decide_says_nothing_of_a_shadow_that_agrees(make_bundle):
     folder = make_bundle(GRANT + LATE)
     assert run("decide", folder, *ASK, "--fact", "time.hour=9").stdout == "allow by grant\n"
-    told = run("decide", folder, *ASK, "--fact", "time.hour=9", "--format", "json")
-    assert "shadow" not in json.loads(told.stdout)
+    output = run("decide", folder, *ASK, "--fact", "time.hour=9", "--format", "json")
+    assert "shadow" not in json.loads(output.stdout)
 
 
 def test_facts_marks_whoever_reads_in_shadow(make_bundle):
@@ -65,8 +65,8 @@ def test_facts_marks_whoever_reads_in_shadow(make_bundle):
     folder = make_bundle(LATE + f'@id("early") {live}')
     lines = run("facts", folder).stdout.splitlines()
     assert "  time.hour  Long  late (in shadow), early" in lines
-    told = json.loads(run("facts", folder, "--format", "json").stdout)["actions"]
-    (read,) = {each["action"]: each["reads"] for each in told}["predict"]
+    output = json.loads(run("facts", folder, "--format", "json").stdout)["actions"]
+    (read,) = {each["action"]: each["reads"] for each in output}["predict"]
     assert read == {
         "fact": "time.hour",
         "type": "Long",
@@ -78,9 +78,9 @@ def test_facts_marks_whoever_reads_in_shadow(make_bundle):
 def test_check_counts_policies_in_shadow_apart(make_bundle):
     accepted = '["GR506", "GR507", "GR508", "GR520", "GR540"]'
     toml = f'[bundle]\nname = "small"\nversion = "1.0.0"\n[check]\nallow = {accepted}\n'
-    told = run("check", make_bundle(GRANT + LATE, **{"guardrail.toml": toml}))
-    assert told.exit_code == 0, told.stdout
-    assert told.stdout.startswith("small 1.0.0: 1 policy and 1 in shadow, revision ")
+    output = run("check", make_bundle(GRANT + LATE, **{"guardrail.toml": toml}))
+    assert output.exit_code == 0, output.stdout
+    assert output.stdout.startswith("small 1.0.0: 1 policy and 1 in shadow, revision ")
 
 
 def test_check_finds_what_is_weak_in_a_policy_in_shadow(make_bundle):
@@ -111,9 +111,9 @@ def test_tests_and_coverage_know_nothing_of_policies_in_shadow(make_bundle):
         "    expect: {decision: allow, policies: [grant]}\n"
     )
     folder = make_bundle(GRANT + LATE, **{"tests/late_test.yaml": test})
-    told = run("test", folder, "--coverage", "--format", "json")
-    assert told.exit_code == 0, told.stdout
-    data = json.loads(told.stdout)
+    output = run("test", folder, "--coverage", "--format", "json")
+    assert output.exit_code == 0, output.stdout
+    data = json.loads(output.stdout)
     assert (data["passed"], data["untested_policies"]) == (1, [])
     assert "late" not in json.dumps(data["coverage"])
 
@@ -140,21 +140,21 @@ def test_policies_in_shadow_are_tested_before_they_are_enforced(make_bundle):
     folder = make_bundle(GRANT + LATE, **{"tests/late_test.yaml": SHADOWED})
     live = run("test", folder)
     assert (live.exit_code, live.stdout.splitlines()[-1]) == (1, "2 failed, 1 passed")
-    told = run("test", folder, "--shadow", "--coverage", "--format", "json")
-    assert told.exit_code == 0, told.stdout
-    data = json.loads(told.stdout)
+    output = run("test", folder, "--shadow", "--coverage", "--format", "json")
+    assert output.exit_code == 0, output.stdout
+    data = json.loads(output.stdout)
     assert (data["passed"], data["failed"]) == (3, 0)
     assert "late" in json.dumps(data["coverage"])
 
 
 def test_mutants_of_policies_in_shadow(make_bundle):
     folder = make_bundle(GRANT + LATE, **{"tests/late_test.yaml": SHADOWED})
-    told = run("test", folder, "--shadow", "--mutants")
-    assert told.exit_code == 1
-    assert "survives policies.cedar:4:" in told.stdout
+    output = run("test", folder, "--shadow", "--mutants")
+    assert output.exit_code == 1
+    assert "survives policies.cedar:4:" in output.stdout
 
 
 def test_where_nothing_is_in_shadow_there_is_nothing_to_test(make_bundle):
-    told = run("test", make_bundle(GRANT, **{"tests/late_test.yaml": SHADOWED}), "--shadow")
-    assert (told.exit_code, told.stdout) == (2, "")
-    assert "no policy with @mode" in told.stderr
+    output = run("test", make_bundle(GRANT, **{"tests/late_test.yaml": SHADOWED}), "--shadow")
+    assert (output.exit_code, output.stdout) == (2, "")
+    assert "no policy with @mode" in output.stderr

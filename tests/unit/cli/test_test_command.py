@@ -1,4 +1,4 @@
-"""`guardrail test`: what it tells of a run, and with which code it exits."""
+"""`guardrail test`: its output and its exit codes."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def test_a_test_that_is_wrong_exits_1_and_is_told_apart(run):
     assert result.exit_code == 1
     assert result.stdout.splitlines()[:3] == [
         "error tests/a_test.yaml:10:5: somebody else may",
-        "  tests/a_test.yaml:11:5 GR601 `as` is no name under given.principals, and no uid. "
-        "There are: clara.",
+        "  tests/a_test.yaml:11:5 GR601 `as` is neither a name under given.principals nor a uid. "
+        "The names are: clara.",
         "1 in error, 1 passed",
     ]
 
@@ -141,10 +141,10 @@ def test_a_filter_runs_what_it_picks(run):
 def test_json_tells_the_same(run):
     result = run(TESTS + FAILING, "--format", "json")
     assert result.exit_code == 1
-    told = json.loads(result.stdout)
-    assert (told["passed"], told["failed"], told["errors"]) == (1, 1, 0)
-    assert told["untested_policies"] == ["never"]
-    assert [(test["name"], test["line"], test["outcome"]) for test in told["tests"]] == [
+    output = json.loads(result.stdout)
+    assert (output["passed"], output["failed"], output["errors"]) == (1, 1, 0)
+    assert output["untested_policies"] == ["never"]
+    assert [(test["name"], test["line"], test["outcome"]) for test in output["tests"]] == [
         ("clinicians may", 7, "passed"),
         ("nobody may", 10, "failed"),
     ]
@@ -176,8 +176,8 @@ def test_coverage_says_what_was_not_tried(run):
         '  policies.cedar:2:58 never: when resource.purpose == "retired": never true\n'
         f"{COVERED}\n"
     )
-    told = json.loads(run(TESTS, "--coverage", "--format", "json").stdout)
-    assert told["coverage"]["percent"] == 83.33
+    output = json.loads(run(TESTS, "--coverage", "--format", "json").stdout)
+    assert output["coverage"]["percent"] == 83.33
     assert "coverage" not in json.loads(run(TESTS, "--format", "json").stdout)
 
 
@@ -203,15 +203,15 @@ def test_mutants_that_survive_are_told_and_fail(run):
     assert "survives policies.cedar:1:1 grant: permit became forbid" not in result.stdout
     assert "survives policies.cedar:3:1 rounded: the policy dropped" in result.stdout
     assert "  a test that detects it:\n  - name:" in result.stdout
-    told = json.loads(run(TESTS, "--mutants", "--format", "json").stdout)
-    assert told["mutants"]["noticed"] > 0
-    assert told["mutants"]["survivors"]
+    output = json.loads(run(TESTS, "--mutants", "--format", "json").stdout)
+    assert output["mutants"]["noticed"] > 0
+    assert output["mutants"]["survivors"]
 
 
 def test_no_mutants_are_made_where_the_tests_fail(run):
     result = run(TESTS + FAILING, "--mutants")
     assert result.exit_code == 1
-    assert "no mutants were tried" in result.stderr
+    assert "no mutants were tested" in result.stderr
     assert "survives" not in result.stdout
 
 
@@ -226,7 +226,7 @@ when { context.input.rows <= 100 && context.input.features == 3 };
 when { context.identity.delegated };
 @id("rounded") @round("2") forbid (principal, action, resource);
 """
-GRANTS = "   <- it would not grant, were this false"
+GRANTS = "   <- would not grant if this were false"
 WARDS_TESTS = TESTS.replace(
     "tests:", "  facts: {input: {rows: 10, features: 3}, identity: {delegated: false}}\ntests:"
 ).replace("[grant]", "[wards]")
@@ -244,7 +244,7 @@ WARDS_TESTS = TESTS.replace(
                 "  wards would grant, but does not: policies.cedar:1:1",
                 '      yes  scope principal in Role::"clinician"',
                 '      yes  scope action == Action::"predict"',
-                "       no  when context.input.rows <= 100   <- it would grant, were this true",
+                "       no  when context.input.rows <= 100   <- would grant if this were true",
                 "        -  when context.input.features == 3",
             ],
         ),
@@ -254,7 +254,7 @@ WARDS_TESTS = TESTS.replace(
                 "  tests/a_test.yaml:11:65 GR602 decision: expected allow; got deny",
                 "  decided: deny prohibited by no-retired: Forbidden by no-retired.",
                 "  no-retired forbids: policies.cedar:4:1",
-                '      yes  when resource.purpose == "retired"   <- it would not forbid, were this '
+                '      yes  when resource.purpose == "retired"   <- would not forbid if this were '
                 "false",
             ],
         ),
@@ -264,10 +264,10 @@ WARDS_TESTS = TESTS.replace(
                 "  tests/a_test.yaml:11:69 GR602 decision: expected allow; got deny",
                 "  decided: deny evaluation_error by no-borrowed at context.identity.delegated: "
                 "Policy no-borrowed could not be evaluated: context.identity.delegated is missing. "
-                "Provide it, or ask with `has`.",
+                "Provide it, or test for it with `has`.",
                 "  no-borrowed could not be evaluated: policies.cedar:5:1",
                 '      yes  scope action == Action::"predict"',
-                "    error  when context.identity.delegated   <- this cannot be evaluated",
+                "    error  when context.identity.delegated   <- cannot be evaluated",
             ],
         ),
         (
@@ -289,18 +289,18 @@ def test_a_failure_shows_what_decides_and_no_more(run, test, lines):
     text = f"{WARDS_TESTS}  - {{name: this one fails, as: clara, {test}}}\n"
     result = run(text, **{"policies.cedar": WARDS})
     assert result.exit_code == 1
-    told = result.stdout.splitlines()
-    assert told[0] == "failed tests/a_test.yaml:11:5: this one fails"
-    assert told[1 : 1 + len(lines)] == lines
-    assert told[1 + len(lines)] == "1 failed, 1 passed"
+    output = result.stdout.splitlines()
+    assert output[0] == "failed tests/a_test.yaml:11:5: this one fails"
+    assert output[1 : 1 + len(lines)] == lines
+    assert output[1 + len(lines)] == "1 failed, 1 passed"
 
 
 def test_a_name_that_there_is_not_is_an_error_of_the_test(run):
     text = (
         f"{WARDS_TESTS}  - {{name: wrong, as: clara, resource: 'Model::\"none\"', expect: deny}}\n"
     )
-    told = run(text, **{"policies.cedar": WARDS}).stdout.splitlines()
-    assert told[:2] == [
+    output = run(text, **{"policies.cedar": WARDS}).stdout.splitlines()
+    assert output[:2] == [
         "error tests/a_test.yaml:11:5: wrong",
         '  tests/a_test.yaml:11:30 GR601 entities.json has no Model::"none". Correct it, or add '
         "it. If the test is about this denial, expect `code: unknown_entity`.",
@@ -310,9 +310,9 @@ def test_a_name_that_there_is_not_is_an_error_of_the_test(run):
 def test_many_failures_are_not_all_explained(run, monkeypatch):
     monkeypatch.setattr(command, "_EXPLAINED", 2)
     failing = "".join(f"  - {{name: t{number}, as: clara, expect: deny}}\n" for number in range(4))
-    told = run(TESTS + failing).stdout.splitlines()
-    assert sum(line.startswith("failed ") for line in told) == 4
-    assert sum(line.startswith("  decided: ") for line in told) == 2
+    output = run(TESTS + failing).stdout.splitlines()
+    assert sum(line.startswith("failed ") for line in output) == 4
+    assert sum(line.startswith("  decided: ") for line in output) == 2
 
 
 def test_many_policies_and_truths_are_cut_short(run):
@@ -323,8 +323,8 @@ def test_many_policies_and_truths_are_cut_short(run):
         for number in range(5)
     )
     failing = "  - {name: no, as: clara, facts: {input: {rows: 1}}, expect: deny}\n"
-    told = run(TESTS.partition("  - name")[0] + failing, **{"policies.cedar": policies}).stdout
-    lines = told.splitlines()
+    output = run(TESTS.partition("  - name")[0] + failing, **{"policies.cedar": policies}).stdout
+    lines = output.splitlines()
     assert [line for line in lines if " grants: " in line] == [
         f"  p{number} grants: policies.cedar:{number + 1}:1" for number in range(3)
     ]
@@ -345,7 +345,7 @@ def parsed(text):
             [
                 (
                     case.name, case.classname, case._elem.get("file"), case._elem.get("line"),
-                    [(type(said), said.type, said.message) for said in case.result],
+                    [(type(message), message.type, message.message) for message in case.result],
                 )
                 for case in suite
             ],
@@ -380,8 +380,8 @@ def test_junit_tells_the_same_and_tells_failures_from_errors(run):
                         [
                             (
                                 Error, "GR601",
-                                "`as` is no name under given.principals, and no uid. "
-                                "There are: clara.",
+                                "`as` is neither a name under given.principals nor a uid. "
+                                "The names are: clara.",
                             )
                         ],
                     ),
@@ -395,8 +395,8 @@ def test_junit_tells_the_same_and_tells_failures_from_errors(run):
                         [
                             (
                                 Error, "GR003",
-                                "Expected a mapping with `tests`, and with `given` where they "
-                                "have a part in common.",
+                                "Expected a mapping with `tests`, and with `given` for what all "
+                                "tests have in common.",
                             )
                         ],
                     )
@@ -462,7 +462,7 @@ def test_a_property_that_does_not_hold_is_told_with_a_test_to_paste(run):
     assert ended.exit_code == 1
     lines = ended.output.splitlines()
     assert lines[0] == "failed tests/a_test.yaml:11:5: nobody is let in"
-    assert lines[1].startswith("  tests/a_test.yaml:11:5 GR610 There is a request")
+    assert lines[1].startswith("  tests/a_test.yaml:11:5 GR610 A request meets the claim")
     assert lines[2] == '  - name: "shows: nobody is let in"'
     assert lines[5] == '    resource: "Model::\\"tumour\\""'
     assert lines[7].startswith('    expect: {"decision": "allow"')
@@ -473,8 +473,8 @@ def test_a_property_that_does_not_hold_is_told_with_a_test_to_paste(run):
 def test_a_property_is_chosen_by_its_name_and_told_as_json(run):
     ended = run(TESTS + PROPERTY, "-k", "retired", "--examples", "0", "--format", "json")
     assert ended.exit_code == 0
-    told = json.loads(ended.output)
-    assert [(test["name"], test["line"], test["outcome"]) for test in told["tests"]] == [
+    output = json.loads(ended.output)
+    assert [(test["name"], test["line"], test["outcome"]) for test in output["tests"]] == [
         ("a retired model answers nobody", 12, "passed")
     ]
 

@@ -1,4 +1,4 @@
-"""`token` says who a token names, and never what it is."""
+"""`guardrail token` prints the principal of a token, and never the token."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def test_a_token_that_holds_is_told(bundle):
 
 
 def test_a_token_that_holds_is_told_to_programs(bundle):
-    told = json.loads(run(bundle, "--format", "json").stdout)
-    assert told["holds"] is True
-    assert told["principal"] == 'User::"clara"'
-    assert told["claims"] == sorted(CLAIMS)
+    output = json.loads(run(bundle, "--format", "json").stdout)
+    assert output["holds"] is True
+    assert output["principal"] == 'User::"clara"'
+    assert output["claims"] == sorted(CLAIMS)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_why_a_token_does_not_hold_is_told(bundle, changes, code):
     assert result.exit_code == 1
     assert result.stderr.startswith(f"{code}: ")
     assert "claims      aud, dept" in result.stdout
-    told = json.loads(run(bundle, "--format", "json", **changes).stdout)
-    assert (told["holds"], told["code"]) == (False, code)
+    output = json.loads(run(bundle, "--format", "json", **changes).stdout)
+    assert (output["holds"], output["code"]) == (False, code)
 
 
 def test_what_is_no_token_is_told(bundle):

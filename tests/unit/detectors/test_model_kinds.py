@@ -1,4 +1,4 @@
-"""Kinds with code of their own: batches, limits, and answers that are not accepted."""
+"""Kinds with their own code: batches, limits, and invalid results."""
 
 import threading
 

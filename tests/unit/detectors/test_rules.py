@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 (look-alikes are what this is about)
-"""The rules at their edges: what is found, to the character."""
+"""Boundary cases of the rules: the exact places of findings."""
 
 import ipaddress
 import itertools

@@ -1,4 +1,4 @@
-"""Facts of the connection and of machines: what is known is told, what lapsed is not verified."""
+"""Facts of the connection and of machines: known ones are returned, expired ones are unverified."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address

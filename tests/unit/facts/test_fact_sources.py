@@ -1,4 +1,4 @@
-"""The standard fact sources: what is named is computed, and nothing else."""
+"""The standard fact sources compute the named facts, and nothing else."""
 
 import hashlib
 from datetime import UTC, datetime

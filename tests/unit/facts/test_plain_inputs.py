@@ -1,4 +1,4 @@
-"""Lists, text, objects and tensors by DLPack as inputs: what is seen, and what is refused."""
+"""Lists, text, objects and DLPack tensors as inputs: what is accepted, and what is rejected."""
 
 import dataclasses
 import sys
@@ -270,7 +270,7 @@ class TestObjects:
 
         rows = np.zeros(2).view(Rows)
         for value in (rows, Failed(3)):
-            assert "more than its fields" in refusal(value).message
+            assert "data beside its fields" in refusal(value).message
         named = dataclass(type("Named", (dict,), {"__annotations__": {"age": int}}))
         assert "dict(...)" in refusal(named(3)).message
 

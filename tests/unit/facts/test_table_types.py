@@ -1,4 +1,4 @@
-"""Columns of times, decimals, lists, small floats, codes and nulls, alike in every library."""
+"""Columns of times, decimals, lists, small floats, codes and nulls, equal in every library."""
 
 import datetime as dt
 from decimal import Decimal

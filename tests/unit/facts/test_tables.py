@@ -1,4 +1,4 @@
-"""Tables: what is read of each library, what is refused, and that nothing is copied."""
+"""Tables: what is read of each library, what is rejected, and that nothing is copied."""
 
 import collections
 import datetime
@@ -292,7 +292,7 @@ class TestWithoutCopies:
         columns = read(frame).data.columns
         own = frame["a"].to_numpy(allow_copy=False)
         assert np.shares_memory(np.asarray(columns["a"].parts[0].values), own)
-        assert type(columns["s"].parts[0]).__name__ == "Views"
+        assert type(columns["s"].parts[0]).__name__ == "ArrowTextViews"
 
 
 class Frame(pd.DataFrame):

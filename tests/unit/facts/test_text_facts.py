@@ -1,4 +1,4 @@
-"""Facts of text, of messages, and of tables: what is named is computed, and nothing is guessed."""
+"""Facts of text, messages and tables: the named ones are computed, and nothing is guessed."""
 
 import hashlib
 import json

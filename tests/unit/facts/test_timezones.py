@@ -1,4 +1,4 @@
-"""Time zones are those of the package, whatever the machine has under their names."""
+"""Time zones are those of the package `tzdata`, whatever the machine has."""
 
 import importlib.resources
 import zoneinfo

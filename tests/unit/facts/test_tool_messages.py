@@ -1,4 +1,4 @@
-"""Chats with calls of tools, images and parts, as OpenAI, Anthropic and LangChain have them."""
+"""Chats with tool calls, images and parts, as OpenAI, Anthropic and LangChain write them."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The view: what it accepts, what it refuses, and that it never reads what it need not."""
+"""The view: what it accepts, what it rejects, and that it reads no more than necessary."""
 
 import collections
 import ctypes

@@ -1,4 +1,4 @@
-"""Decisions that are kept: the record says so, and none outlives what it came from."""
+"""Cached decisions: the record says so, and they end with what they depend on."""
 
 import numpy as np
 import pytest

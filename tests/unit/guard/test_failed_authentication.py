@@ -1,4 +1,4 @@
-"""A credential that does not hold leaves a record, a metric and a warning; many leave few."""
+"""A failed authentication leaves a record, a metric and a warning; their number is limited."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Exactly one record per call, on every path, and never an output without one."""
+"""Each call leaves exactly one record on every path, and no output leaves without one."""
 
 import asyncio
 import gc

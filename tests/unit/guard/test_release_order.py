@@ -1,4 +1,4 @@
-"""Obligations on outputs are met in one order, and each sees what the one before left."""
+"""Obligations on outputs are met in a fixed order, each on the result of the one before."""
 
 import numpy as np
 import pytest

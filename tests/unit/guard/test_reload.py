@@ -1,7 +1,7 @@
-"""A reload swaps the bundle whole, or not at all; what ran before ends on what it began with.
+"""A reload replaces the whole bundle or nothing; running calls end with their bundle.
 
-The child process is a script here that says what a trial would say, or dies as one would; the
-real one runs in ``tests/end_to_end/test_reload_in_a_child.py``.
+The child process is replaced by a script that reports what a trial would report, or ends as one
+would. The real one runs in ``tests/end_to_end/test_reload_in_a_child.py``.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A shadow looks on: the call is the same with it as without, and the record says what differs."""
+"""A shadow does not change a call; the record has the differences of its decision."""
 
 import asyncio
 

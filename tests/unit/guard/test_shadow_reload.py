@@ -1,6 +1,6 @@
-"""A second bundle is reloaded beside the first, and its faults keep nobody from serving.
+"""A second bundle is reloaded beside the first; its faults do not affect the first.
 
-The child process is a script that says what a trial of a good bundle would say, for each folder.
+The child process is replaced by a script that reports a successful trial for each folder.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Streams under obligations: item by item, in order, nothing before it may leave."""
+"""Streams with obligations: items leave one by one, in order, and only after they were checked."""
 
 import asyncio
 

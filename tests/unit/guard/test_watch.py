@@ -1,4 +1,4 @@
-"""A watch reloads what changed, once per content, and never ends by itself."""
+"""A watch reloads a changed bundle once per content, and never ends by itself."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""The wrapper is the function to everybody who looks: and no way round the guard."""
+"""The wrapper looks like the function that it wraps, and gives no way around the guard."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ def test_what_cannot_be_wrapped_is_refused_at_decoration(guard, thing):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"action": "prdict"}, "declares no"),
+        ({"action": "prdict"}, "does not declare"),
         ({"resource": "tumour"}, "uid"),
         ({"resource": 'Model::"a", action, resource);'}, "uid"),
         ({"input": "patient"}, "no parameter"),

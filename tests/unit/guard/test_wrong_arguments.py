@@ -1,4 +1,4 @@
-"""Arguments of the wrong type are refused at once, and the message says which."""
+"""Arguments of a wrong type are rejected at once, and the message names them."""
 
 import pytest
 

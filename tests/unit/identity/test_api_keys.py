@@ -1,4 +1,4 @@
-"""API keys: the form of a key, the file of entries, and who a key makes the caller."""
+"""API keys: their format, the file of entries, and the identity that a key gives."""
 
 from __future__ import annotations
 
@@ -337,6 +337,11 @@ def test_the_hash_is_keyed_and_of_the_whole_text():
 
 
 # Nothing leaks
+
+
+def test_the_repr_of_an_entry_names_its_class_and_shows_only_the_id():
+    _, entry = made(note="a comment")
+    assert repr(entry) == str(entry) == f"ApiKeyEntry(id={entry.id!r})"
 
 
 def test_no_key_hash_or_secret_leaks():

@@ -1,4 +1,4 @@
-"""Client certificates: what leads to a root and names one workload, and all that does not."""
+"""Client certificates: a path to a root and one name are accepted, everything else is denied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims held to values, the audience by another claim, and parents that may be absent."""
+"""Required values of claims, the audience in another claim, and optional parents."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Who acts, in which task, and until when."""
+"""The current identity: in which task it is in force, and until when."""
 
 import asyncio
 import contextvars

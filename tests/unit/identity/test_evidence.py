@@ -1,4 +1,4 @@
-"""Every way to bring evidence of a machine that must not hold, and the few that do."""
+"""Evidence of a machine: every invalid form is denied, and the valid ones are accepted."""
 
 import base64
 import pickle
@@ -55,7 +55,7 @@ def scene(services):
 
     def make(name, **changes):
         service = services[name]
-        verifier, _ = peer(table(name, service.opens, **changes))
+        verifier, _ = peer(table(name, service.check_signature_of, **changes))
         return verifier, service
 
     return make
@@ -103,7 +103,7 @@ def test_evidence_ends_with_its_token_or_its_age_whichever_is_first(scene):
 
 
 def test_the_table_is_chosen_by_the_issuer(services):
-    tables = [table(name, services[name].opens, nonce="none") for name in NAMES]
+    tables = [table(name, services[name].check_signature_of, nonce="none") for name in NAMES]
     verifier, _ = peer(*tables)
     for name in NAMES:
         evidence = verifier.verify(services[name].sign(CLAIMS[name]()), NOW)
@@ -145,7 +145,7 @@ def test_a_flipped_byte_is_denied(scene, name):
 
 
 def test_evidence_of_one_issuer_under_the_key_of_another_is_denied(services):
-    tables = [table(name, services[name].opens, nonce="none") for name in NAMES]
+    tables = [table(name, services[name].check_signature_of, nonce="none") for name in NAMES]
     verifier, _ = peer(*tables)
     forged = services["azure_maa"].sign(confidential_space())
     denied("bad_signature", verifier.verify, forged, NOW)
@@ -181,7 +181,9 @@ def test_another_issuer_is_denied(scene, name):
 def test_the_issuer_is_checked_again_once_it_is_verified(services):
     chosen = settings("azure_maa", nonce="none")
     claims = changed(azure_snp(), "https://evil.example", "iss")
-    appraiser = TokenAppraiser(chosen, format=AzureAttestation(), opens=lambda *_: claims)
+    appraiser = TokenAppraiser(
+        chosen, format=AzureAttestation(), check_signature_of=lambda *_: claims
+    )
     denied("wrong_issuer", appraiser.appraise, b"a.b.c", NOW)
 
 
@@ -307,7 +309,7 @@ def test_a_nonce_that_was_never_given_out_is_denied(scene, name):
 
 def test_a_nonce_that_is_too_old_is_denied(services):
     service = services["azure_maa"]
-    verifier, _ = peer(table("azure_maa", service.opens, max_age_s=3600), ttl_s=60)
+    verifier, _ = peer(table("azure_maa", service.check_signature_of, max_age_s=3600), ttl_s=60)
     nonce = verifier.challenge(NOW)
     denied("replayed_nonce", verifier.verify, service.sign(azure_snp(nonce)), NOW + 60)
     other = verifier.challenge(NOW)
@@ -316,8 +318,8 @@ def test_a_nonce_that_is_too_old_is_denied(services):
 
 def test_a_nonce_of_another_guard_is_denied(services):
     service = services["azure_maa"]
-    one, _ = peer(table("azure_maa", service.opens))
-    other, _ = peer(table("azure_maa", service.opens))
+    one, _ = peer(table("azure_maa", service.check_signature_of))
+    other, _ = peer(table("azure_maa", service.check_signature_of))
     denied("replayed_nonce", one.verify, service.sign(azure_snp(other.challenge(NOW))), NOW)
 
 
@@ -352,7 +354,7 @@ def test_nonces_of_evidence_that_does_not_hold_are_not_used_up(scene):
 
 def test_where_no_nonce_is_needed_none_is_taken(services):
     service = services["azure_maa"]
-    verifier, challenges = peer(table("azure_maa", service.opens, nonce="none"))
+    verifier, challenges = peer(table("azure_maa", service.check_signature_of, nonce="none"))
     nonce = verifier.challenge(NOW)
     token = service.sign(azure_snp(nonce))
     assert verifier.verify(token, NOW) == verifier.verify(token, NOW)
@@ -361,7 +363,7 @@ def test_where_no_nonce_is_needed_none_is_taken(services):
 
 def test_one_of_many_at_once_takes_a_nonce(services):
     service = services["azure_maa"]
-    verifier, _ = peer(table("azure_maa", service.opens))
+    verifier, _ = peer(table("azure_maa", service.check_signature_of))
     token = service.sign(azure_snp(verifier.challenge(NOW)))
     codes = []
     begin = threading.Barrier(8)
@@ -421,9 +423,15 @@ def test_deeply_nested_claims_deny_as_any_other(scene):
 def test_no_repr_shows_anything_of_evidence(scene, services):
     verifier, service = scene("azure_maa")
     verifier.challenge(NOW)
-    shown = repr(verifier) + repr(table("azure_maa", service.opens)) + repr(Appraised(Evidence()))
+    shown = (
+        repr(verifier)
+        + repr(table("azure_maa", service.check_signature_of))
+        + repr(Appraised(Evidence()))
+    )
     appraiser = TokenAppraiser(
-        settings("azure_maa"), format=AzureAttestation(), opens=service.opens
+        settings("azure_maa"),
+        format=AzureAttestation(),
+        check_signature_of=service.check_signature_of,
     )
     assert ISSUERS["azure_maa"] not in shown + repr(appraiser)
 
@@ -435,10 +443,14 @@ def test_a_wait_for_keys_comes_back_and_the_nonce_is_still_there(services):
     service = services["azure_maa"]
     fetched = []
 
-    def opens(token, now):
-        return service.opens(token, now) if fetched else BlockingStep(lambda: fetched.append(1))
+    def check_signature_of(token, now):
+        return (
+            service.check_signature_of(token, now)
+            if fetched
+            else BlockingStep(lambda: fetched.append(1))
+        )
 
-    verifier, _ = peer(table("azure_maa", opens))
+    verifier, _ = peer(table("azure_maa", check_signature_of))
     token = service.sign(azure_snp(verifier.challenge(NOW)))
     wait = verifier.verify(token, NOW)
     assert isinstance(wait, BlockingStep)
@@ -450,10 +462,10 @@ def test_another_signal_of_whoever_finds_keys_passes_through(services):
     class KeysNeeded(Exception):
         pass
 
-    def opens(token, now):
+    def check_signature_of(token, now):
         raise KeysNeeded
 
-    verifier, challenges = peer(table("azure_maa", opens))
+    verifier, challenges = peer(table("azure_maa", check_signature_of))
     nonce = verifier.challenge(NOW)
     with pytest.raises(KeysNeeded):
         verifier.verify(services["azure_maa"].sign(azure_snp(nonce)), NOW)
@@ -553,10 +565,14 @@ def test_own_claims_that_a_format_stumbles_over_are_not_told(services):
 
     service = services["azure_maa"]
     chosen = settings("azure_maa", nonce="none")
-    appraiser = TokenAppraiser(chosen, format=Clumsy(), opens=service.opens)
+    appraiser = TokenAppraiser(
+        chosen, format=Clumsy(), check_signature_of=service.check_signature_of
+    )
     verifier, _ = peer(EvidenceTable("clumsy", chosen, appraiser))
     denied("bad_evidence", verifier.verify, service.sign(azure_snp()), NOW)
-    appraiser = TokenAppraiser(chosen, format=Own(None), opens=service.opens)
+    appraiser = TokenAppraiser(
+        chosen, format=Own(None), check_signature_of=service.check_signature_of
+    )
     verifier, _ = peer(EvidenceTable("none", chosen, appraiser))
     denied("bad_evidence", verifier.verify, service.sign(azure_snp()), NOW)
 
@@ -564,7 +580,7 @@ def test_own_claims_that_a_format_stumbles_over_are_not_told(services):
 def test_own_evidence_is_what_no_table_of_tokens_is_for(services):
     service = services["azure_maa"]
     chosen = EvidenceSettings.model_validate({"about": "peer", "format": "own", "nonce": "none"})
-    tables = [table("azure_maa", service.opens, nonce="none")]
+    tables = [table("azure_maa", service.check_signature_of, nonce="none")]
     tables.append(EvidenceTable("own", chosen, Own(Appraised(GOOD))))
     verifier, _ = peer(*tables)
     assert verifier.verify(service.sign(azure_snp()), NOW).platform == "amd_sev_snp"

@@ -1,4 +1,4 @@
-"""Each kind of attestation token: what it maps to, and what it takes to be none."""
+"""Each kind of attestation token: how it is mapped, and when it is rejected."""
 
 import base64
 import contextlib

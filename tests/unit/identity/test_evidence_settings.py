@@ -1,4 +1,4 @@
-"""The `[evidence.NAME]` tables: what loads, and each complaint at its place."""
+"""The `[evidence.NAME]` tables: valid settings, and each error at its place."""
 
 import secrets
 
@@ -188,12 +188,16 @@ def machines(*texts, **options):
     challenges = Challenges(random=secrets.token_bytes)
     services = {}
 
-    def opener(settings, at):
+    def signature_check_for(settings, at):
         assert at.data["issuer"] == settings.issuer
-        return services.setdefault(settings.issuer, Service(settings.algorithms[0])).opens
+        return services.setdefault(
+            settings.issuer, Service(settings.algorithms[0])
+        ).check_signature_of
 
     read = document(*texts) if texts else None
-    return read_evidence_verifiers(read, challenges=challenges, opener=opener, **options), services
+    return read_evidence_verifiers(
+        read, challenges=challenges, signature_check_for=signature_check_for, **options
+    ), services
 
 
 def test_no_tables_make_machines_that_take_nothing():

@@ -1,4 +1,4 @@
-"""The evidence of this host: read when its file changed, held until it lapses, never waited for."""
+"""The evidence of this host: read when its file changed, used until it expires."""
 
 import os
 import threading
@@ -31,12 +31,12 @@ def host(services, tmp_path):
     found = HostEvidence(
         table(
             "confidential_space",
-            service.opens,
+            service.check_signature_of,
             about="host",
             token_file=str(file),
             max_age_s=3600,
         ),
-        elsewhere=lambda work: work(),
+        run_in_background=lambda work: work(),
     )
 
     def write(claims=None, token=None):
@@ -145,8 +145,8 @@ def test_a_clock_at_nan_has_no_evidence(host):
 def test_what_is_no_plain_file_is_never_read(services, tmp_path, make):
     path = tmp_path / "token"
     make(path)
-    opens = services["confidential_space"].opens
-    chosen = table("confidential_space", opens, about="host", token_file=str(path))
+    check_signature_of = services["confidential_space"].check_signature_of
+    chosen = table("confidential_space", check_signature_of, about="host", token_file=str(path))
     complains(HostEvidence(chosen), "bad_evidence")
 
 
@@ -157,8 +157,10 @@ def test_a_very_long_token_is_never_read(host):
 
 
 def test_a_path_that_no_file_can_have_is_none(services):
-    opens = services["confidential_space"].opens
-    chosen = table("confidential_space", opens, about="host", token_file="/run/\0token")
+    check_signature_of = services["confidential_space"].check_signature_of
+    chosen = table(
+        "confidential_space", check_signature_of, about="host", token_file="/run/\0token"
+    )
     complains(HostEvidence(chosen), "bad_evidence")
 
 
@@ -170,9 +172,9 @@ class Keys:
         self.fails = fails
         self.are_here = False
 
-    def opens(self, token, now):
+    def check_signature_of(self, token, now):
         if self.are_here:
-            return self.service.opens(token, now)
+            return self.service.check_signature_of(token, now)
         return BlockingStep(lambda: 1, lambda one: BlockingStep(lambda: self.fetch(one)))
 
     def fetch(self, one):
@@ -192,9 +194,12 @@ def fetching(services, tmp_path):
         (tmp_path / "token").write_text(service.sign(confidential_space()))
         keys, works = Keys(service, fails), []
         chosen = table(
-            "confidential_space", keys.opens, about="host", token_file=str(tmp_path / "token")
+            "confidential_space",
+            keys.check_signature_of,
+            about="host",
+            token_file=str(tmp_path / "token"),
         )
-        return HostEvidence(chosen, elsewhere=works.append), works, keys
+        return HostEvidence(chosen, run_in_background=works.append), works, keys
 
     return make
 

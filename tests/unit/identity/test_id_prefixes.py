@@ -1,4 +1,4 @@
-"""Ids of principals: of one provider each, and never another's because a provider was added."""
+"""Ids of principals belong to one provider, and adding a provider changes none."""
 
 import json
 import random

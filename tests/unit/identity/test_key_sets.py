@@ -1,4 +1,4 @@
-"""Sets of keys as issuers publish them: names that stand twice, names that move, odd members."""
+"""Published key sets: duplicate names, names that move to another key, odd members."""
 
 import json
 
@@ -11,11 +11,11 @@ from speed import relative_time
 from guardrail._documents import read_toml
 from guardrail.errors import ConfigurationError, NotAuthenticated
 from guardrail.identity.load import read_providers
-from guardrail.identity.providers import Pending, settled
+from guardrail.identity.providers import PendingIdentity, resolve_or_defer
 from guardrail.identity.settings import OidcSettings
 from guardrail.identity.tokens.keys import BadKey, read_keys, read_published
 from guardrail.identity.tokens.strict_json import LIMIT_DEPTH, read_object
-from guardrail.identity.tokens.verifier import Token, Verifier
+from guardrail.identity.tokens.verifier import SignedToken, Verifier
 
 EC, EC2 = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 RSA, RSA2 = (rsa.generate_private_key(65537, 2048) for _ in range(2))
@@ -46,8 +46,8 @@ def token(key=EC, kid="a", algorithm="ES256"):
 
 def verify(verifying, text, now=NOW):
     """Verify as the flow does: what must be fetched is fetched once."""
-    found = settled(lambda: verifying.verify(Token(text), now))
-    return found.settle() if isinstance(found, Pending) else found
+    found = resolve_or_defer(lambda: verifying.verify(SignedToken(text), now))
+    return found.resolve() if isinstance(found, PendingIdentity) else found
 
 
 def code(verifying, text, now=NOW):

@@ -1,4 +1,4 @@
-"""The `[identity.NAME]` tables: what loads, what is wrong, what is not built."""
+"""The `[identity.NAME]` tables: valid settings, errors, and parts that are not implemented."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Keys that a provider publishes: fetched seldom, kept through outages, never lost to rubbish."""
+"""Published keys: fetched rarely, kept through outages, never replaced by invalid ones."""
 
 import json
 import threading
@@ -19,14 +19,14 @@ from key_sets import (
 )
 
 from guardrail.errors import NotAuthenticated
-from guardrail.identity.providers import Pending, settled
+from guardrail.identity.providers import PendingIdentity, resolve_or_defer
 from guardrail.identity.tokens.keys import BadKey, read_keys, read_published
 
 
 def find(keys, kid, now, algorithm="ES256"):
     """Find a key as the flow does: fetch once where that is asked for."""
-    found = settled(lambda: keys.find(kid, algorithm, now))
-    return found.settle() if isinstance(found, Pending) else found
+    found = resolve_or_defer(lambda: keys.find(kid, algorithm, now))
+    return found.resolve() if isinstance(found, PendingIdentity) else found
 
 
 def code(keys, kid, now, algorithm="ES256"):
@@ -35,7 +35,7 @@ def code(keys, kid, now, algorithm="ES256"):
     return caught.value.code
 
 
-def settle(keys):
+def resolve(keys):
     """Wait for what is fetched in the background."""
     if keys._fetching is not None:
         keys._fetching.join(5)
@@ -123,7 +123,7 @@ def test_keys_live_through_an_outage_and_not_for_ever():
     provider.down = True
     for second in range(0, 3900, 10):
         assert keys.find("a", "ES256", NOW + second).kid == "a"
-        settle(keys)
+        resolve(keys)
     assert provider.fetches <= 2 + 3900 / 30
     assert code(keys, "a", NOW + 3900) == "provider_unavailable"
     provider.down = False
@@ -138,7 +138,7 @@ def test_a_refresh_never_makes_a_call_wait():
     assert keys.find("a", "ES256", NOW + 300).kid == "a"  # the fetch hangs, beside
     assert keys._fetching.is_alive()
     provider.waits.set()
-    settle(keys)
+    resolve(keys)
     assert provider.fetches == 2
 
 
@@ -148,7 +148,7 @@ def test_a_key_that_is_withdrawn_is_gone_with_the_next_refresh():
     find(keys, "a", NOW)
     provider.documents[JWKS] = jwks(jwk(RSA, kid="b"))
     assert keys.find("a", "ES256", NOW + 300).kid == "a"
-    settle(keys)
+    resolve(keys)
     assert code(keys, "a", NOW + 301) == "unknown_key"
 
 
@@ -170,7 +170,7 @@ def test_rubbish_never_takes_the_place_of_good_keys(raw):
     find(keys, "a", NOW)
     good, provider.documents[JWKS] = provider.documents[JWKS], raw
     assert keys.find("a", "ES256", NOW + 301).kid == "a"
-    settle(keys)
+    resolve(keys)
     assert keys.complaint
     assert keys.find("a", "ES256", NOW + 302).kid == "a"
     provider.documents[JWKS] = good

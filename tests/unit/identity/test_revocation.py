@@ -1,4 +1,4 @@
-"""What is revoked holds no more, at once and everywhere; what can't be read denies."""
+"""A revoked credential is denied at once and everywhere; an unreadable file denies all."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Several providers beside each other: a token of one never speaks for another."""
+"""Several providers: a token of one never authenticates for another."""
 
 import base64
 import hashlib

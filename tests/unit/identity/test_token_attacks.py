@@ -1,4 +1,4 @@
-"""Every way to bring a token that must not hold, and the few that do."""
+"""Tokens: every invalid form is denied, and the valid ones are accepted."""
 
 import base64
 import hashlib

@@ -13,7 +13,7 @@ from guardrail.identity.settings import JwtSettings
 from guardrail.identity.tokens.claim_mapping import identify
 from guardrail.identity.tokens.key_sources import PinnedKeys
 from guardrail.identity.tokens.keys import read_secret
-from guardrail.identity.tokens.verifier import Token, Verifier
+from guardrail.identity.tokens.verifier import SignedToken, Verifier
 
 NOW = 1_796_098_000.0
 SECRET = b"a secret of thirty-two bytes, no less"
@@ -40,7 +40,7 @@ def identity(now=NOW, leeway_s=0.0, **times):
     text = json.dumps(claims)[:-1] + "".join(f', "{n}": {v}' for n, v in written.items()) + "}"
     token = jwt.PyJWS().encode(text.encode(), SECRET, "HS256")
     verifier = Verifier(told, PinnedKeys(read_secret(SECRET, ["HS256"])))
-    verified = verifier.verify(Token(token), now)
+    verified = verifier.verify(SignedToken(token), now)
     prefix = IdPrefix("", ())
     return identify(verified, provider="p", prefix=prefix, settings=told, knows=lambda _: True)
 

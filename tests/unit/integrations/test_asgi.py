@@ -1,4 +1,4 @@
-"""Who runs an ASGI request, for how long, and how a denial is answered."""
+"""The identity of an ASGI request, how long it lasts, and the responses to denials."""
 
 import asyncio
 import contextvars

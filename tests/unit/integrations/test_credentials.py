@@ -1,4 +1,4 @@
-"""Where a credential is looked for, and what can be read in two ways."""
+"""Credentials are read from an ASGI scope, and ambiguous ones are refused."""
 
 import traceback
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail import NotAuthenticated
-from guardrail.integrations.credentials import LIMIT_BYTES, LIMIT_CERTIFICATES, Reader
+from guardrail.integrations.credentials import LIMIT_BYTES, LIMIT_CERTIFICATES, CredentialReader
 from guardrail.values import Peer
 
 TOKEN = "eyJh.eyJz-_~+/.c2ln=="
@@ -17,12 +17,12 @@ PEM = "-----BEGIN CERTIFICATE-----\nleaf\n-----END CERTIFICATE-----\n"
 
 
 def token(*headers, **options):
-    return Reader(**options).read(http(*headers)).token
+    return CredentialReader(**options).read(http(*headers)).token
 
 
 def refused(code, *headers, options=None, **scope):
     with pytest.raises(NotAuthenticated) as caught:
-        Reader(**(options or {})).read(http(*headers, **scope))
+        CredentialReader(**(options or {})).read(http(*headers, **scope))
     error = caught.value
     assert error.code == code
     assert error.__cause__ is error.__context__ is None
@@ -134,7 +134,7 @@ def test_a_malformed_key_is_refused(value):
 
 
 def test_an_attestation_comes_once():
-    reader = Reader(attestation_header="X-Attestation")
+    reader = CredentialReader(attestation_header="X-Attestation")
     assert reader.read(http(("x-attestation", "abc"))).attestation == "abc"
     options = {"attestation_header": "x-attestation"}
     refused("ambiguous_credential", *[("x-attestation", "a")] * 2, options=options)
@@ -142,7 +142,7 @@ def test_an_attestation_comes_once():
 
 
 def test_what_was_brought_does_not_show():
-    reader = Reader(attestation_header="a")
+    reader = CredentialReader(attestation_header="a")
     brought = reader.read(http(("authorization", f"Bearer {MARK}"), ("a", MARK)))
     assert MARK not in repr(brought)
 
@@ -151,7 +151,7 @@ def test_what_was_brought_does_not_show():
 
 
 def chain(**tls):
-    return Reader().read(http(extensions={"tls": tls})).certificate
+    return CredentialReader().read(http(extensions={"tls": tls})).certificate
 
 
 def test_a_chain_comes_leaf_first_as_the_server_has_it():
@@ -190,7 +190,7 @@ def test_a_chain_that_the_server_does_not_vouch_for_is_refused(tls):
 
 def test_a_certificate_is_never_taken_from_a_header():
     headers = [("client-cert", ":abc:"), ("x-forwarded-client-cert", PEM), ("x-client-cert", "a")]
-    brought = Reader(trusted_proxies=["0.0.0.0/0"]).read(http(*headers))
+    brought = CredentialReader(trusted_proxies=["0.0.0.0/0"]).read(http(*headers))
     assert brought.certificate == ()
 
 
@@ -207,7 +207,7 @@ def test_a_certificate_is_never_taken_from_a_header():
     ],
 )
 def test_whether_the_connection_is_encrypted_comes_from_the_server(scope, tls):
-    assert Reader().read(http(("x-forwarded-proto", "https"), **scope)).peer.tls is tls
+    assert CredentialReader().read(http(("x-forwarded-proto", "https"), **scope)).peer.tls is tls
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_whether_the_connection_is_encrypted_comes_from_the_server(scope, tls):
 )
 def test_the_address_is_the_direct_peers(client, ip):
     headers = ("x-forwarded-for", "203.0.113.9"), ("forwarded", "for=203.0.113.9")
-    peer = Reader().read(http(*headers, client=client)).peer
+    peer = CredentialReader().read(http(*headers, client=client)).peer
     assert peer == Peer(tls=False, ip=ip)
 
 
@@ -264,4 +264,4 @@ PROXIES = ["10.0.0.0/8", "2001:db8::1", "127.0.0.1"]
 def test_a_proxy_that_is_named_says_who_came_to_it(client, forwarded, ip):
     headers = [("X-Forwarded-For", value) for value in forwarded]
     scope = http(*headers, client=(client, 80))
-    assert Reader(trusted_proxies=PROXIES).read(scope).peer.ip == ip
+    assert CredentialReader(trusted_proxies=PROXIES).read(scope).peer.ip == ip

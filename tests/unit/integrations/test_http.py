@@ -1,4 +1,4 @@
-"""Each denial has one answer, and the answer says no more than it may."""
+"""Each denial has one HTTP response, which discloses no more than the caller may know."""
 
 import json
 import math

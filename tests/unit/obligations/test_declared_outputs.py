@@ -1,4 +1,4 @@
-"""A field that no output can have is said at decoration, and by `check`."""
+"""A field that no output can have is reported at decoration, and by `check`."""
 
 import dataclasses
 from typing import Annotated, Any, NamedTuple, NewType, TypedDict

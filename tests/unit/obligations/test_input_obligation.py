@@ -1,4 +1,4 @@
-"""The input obligation: bad input is refused by its path, and never by its value."""
+"""The input obligation: bad input is denied with its path, never with its value."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Input specs: what they refuse at load, each with its place."""
+"""Input specs: errors at load, each with its place."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""`label_only`: of each row the likeliest class, and nothing else."""
+"""`label_only`: the most likely class of each row, and nothing else."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""`mask`: what is hidden leaves nowhere, and nothing of the model's is changed in place."""
+"""`mask`: a masked value is nowhere in the output, and the model's objects are not changed."""
 
 import dataclasses
 

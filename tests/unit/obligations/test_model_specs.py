@@ -1,4 +1,4 @@
-"""Pydantic models as specs: strict, without conversion, and silent of values."""
+"""Pydantic models as specs: strict, without conversion, and without values in errors."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -91,7 +91,7 @@ def test_what_is_valid_passes_and_stays_as_it_is(value):
 def test_anything_else_is_refused_with_its_place(value, path, rule):
     error = refusal(value)
     assert error.path == path
-    assert f"Visit demands {rule}" in error.message
+    assert f"Visit accepts {rule}" in error.message
 
 
 def test_the_message_counts_what_else_is_wrong():

@@ -1,4 +1,4 @@
-"""Records within records and lists: the fast check and the one that blames say the same."""
+"""Nested records and lists: the fast check and the one that collects faults agree."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from guardrail._documents import read_yaml
 from guardrail._ports import ObligationNotMet
 from guardrail.errors import ConfigurationError
 from guardrail.facts import Bounds, take_view
-from guardrail.obligations.input.record import Blamed, FieldSection, Rule
+from guardrail.obligations.input.record import FieldFaults, FieldRule, FieldSection
 from guardrail.obligations.input.specs import read_specs
 from guardrail.values import View
 
@@ -120,9 +120,9 @@ def test_an_object_is_checked_by_its_fields():
 
 
 def test_a_record_that_is_met_only_by_the_rules_that_blame_is_refused_all_the_same():
-    blamed = Blamed()
+    faults = FieldFaults()
     with pytest.raises(ObligationNotMet, match="expected what its spec says"):
-        blamed.refuse("order")
+        faults.refuse("order")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_bounds_are_compared_exactly(bound, steps, is_low):
     for _ in range(abs(steps)):
         value = math.nextafter(value, math.copysign(math.inf, steps))
     expected = math.isfinite(value) and (value >= bound if is_low else value <= bound)
-    assert Rule(section).is_met(value) == expected
+    assert FieldRule(section).is_met(value) == expected
 
 
 LEAVES = st.none() | st.booleans() | st.integers(-2, 130) | st.floats(-1, 101) | st.text(max_size=4)
@@ -210,9 +210,9 @@ def test_what_is_not_met_is_blamed_and_what_is_met_is_not(value):
             ),
         },
     )
-    rule, blamed = Rule(section), Blamed()
-    rule.blame(value, "order", blamed)
-    assert rule.is_met(value) == (blamed.count == 0)
+    rule, faults = FieldRule(section), FieldFaults()
+    rule.collect_faults(value, "order", faults)
+    assert rule.is_met(value) == (faults.count == 0)
 
 
 def test_another_kind_of_input_is_refused():

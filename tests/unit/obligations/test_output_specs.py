@@ -1,4 +1,4 @@
-"""Output specs: what models return meets them, or does not leave."""
+"""Output specs: an output that does not meet them is not returned."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from guardrail._documents import read_yaml
 from guardrail._ports import ObligationNotMet
 from guardrail.errors import ConfigurationError, Place
 from guardrail.facts import Bounds, Viewer
-from guardrail.obligations import Output, unfit
-from guardrail.obligations.output.spec import Chunk, read_output_specs
+from guardrail.obligations import Output, impossible_by_specs
+from guardrail.obligations.output.spec import ChunkCarrier, read_output_specs
 from guardrail.values import Clause
 
 SCORES = """\
@@ -140,7 +140,7 @@ def chunk(content):
     return {"id": 7, "choices": [{"delta": Delta(content)}, "other"]}
 
 
-CARRIER = Chunk("choices[0].delta.content")
+CARRIER = ChunkCarrier("choices[0].delta.content")
 
 
 def test_the_text_of_a_chunk_is_read_and_replaced_in_a_copy():
@@ -188,8 +188,8 @@ def test_what_can_never_be_met_is_said():
         "own": object(),
     }
     reply = ("replies", "output", frozenset(["reply"]))
-    assert unfit([reply, ("coarse", "own", 1)], types) == ""
-    complaint = unfit([("coarse", "top_k", 1), reply], types)
+    assert impossible_by_specs([reply, ("coarse", "own", 1)], types) == ""
+    complaint = impossible_by_specs([("coarse", "top_k", 1), reply], types)
     assert "@top_k of coarse" in complaint
     assert "outputs/reply.yaml" in complaint
 

@@ -1,4 +1,4 @@
-"""The walk over outputs: what it knows leaves without what must not; the rest is blocked."""
+"""The walk over outputs: known types are rebuilt, and unknown ones are blocked."""
 
 import collections
 import dataclasses

@@ -1,4 +1,4 @@
-"""A quota refuses the call that is one too many, and takes from no counter then."""
+"""A quota denies a call beyond its limit, which then takes from no counter."""
 
 import enum
 import json

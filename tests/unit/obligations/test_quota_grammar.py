@@ -1,4 +1,4 @@
-"""The grammar of @quota: what is not in it, or not built yet, never loads."""
+"""The grammar of @quota: text outside of it, or not implemented, never loads."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The memory store: bounded, swept, and a storage of `limits` like any other."""
+"""The memory store: bounded, swept, and usable as a storage of `limits`."""
 
 import signal
 import subprocess

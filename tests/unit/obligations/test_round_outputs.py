@@ -1,4 +1,4 @@
-"""Rounding: what is no number is blocked, what is one leaves as Python rounds it."""
+"""Rounding: numbers are rounded as Python does, and other values are blocked."""
 
 import collections
 import decimal

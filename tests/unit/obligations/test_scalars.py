@@ -1,4 +1,4 @@
-"""Scalars of numpy's, times and decimals: as facts, in records and lists, in each kind of spec."""
+"""Scalars of numpy, times and decimals: in facts, in records and lists, in each kind of spec."""
 
 import datetime as dt
 import json

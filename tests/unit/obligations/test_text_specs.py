@@ -1,4 +1,4 @@
-"""Specs of text and of messages: each refusal by its place, and never by its text."""
+"""Specs of text and of messages: each error has its place, never its text."""
 
 import pytest
 from speed import relative_time

@@ -1,4 +1,4 @@
-"""Top-k: what is no row of numbers is blocked, of a row only the largest leave."""
+"""Top-k: only the largest numbers of a row are returned, and other values are blocked."""
 
 import math
 

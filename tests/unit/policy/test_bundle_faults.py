@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (a case per line)
-"""Every fault of a bundle is a load error that names the place and says what to do."""
+"""Every fault of a bundle is an error at load that names the place and the remedy."""
 
 import json
 import os

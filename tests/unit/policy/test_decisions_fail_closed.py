@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (a policy per line)
-"""What Cedar lets through, guardrail denies: errors, absent entities, values it can't hold."""
+"""guardrail denies where Cedar would allow: errors, absent entities, impossible values."""
 
 import pickle
 from datetime import UTC, datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""What a policy reads beyond an entity in a fact, it reads of the entity, not of the fact."""
+"""What a policy reads beyond an entity in a fact comes from the entity, not from the fact."""
 
 import pytest
 from bundles import GRANT, principal

@@ -1,4 +1,4 @@
-"""Why a request is decided as it is: Cedar's own decision, and truths that really turn it."""
+"""Explanations have Cedar's own decision, and name the parts that would change it."""
 
 import itertools
 
@@ -57,7 +57,7 @@ def explain(load):
 def told(explanation):
     return {
         each.policy.id: (each.role, {step.text: (step.value, step.turns) for step in each.steps})
-        for each in explanation.told
+        for each in explanation.policies
     }
 
 
@@ -77,8 +77,8 @@ def test_a_denial_of_a_prohibition_names_what_forbids(explain):
 def test_where_nobody_grants_the_nearest_grants_are_told(explain):
     found = explain("clinician", input={"rows": 101})
     assert found.decision.code == "no_grant"
-    assert [each.policy.id for each in found.told] == ["wards", "cohorts", "audits"]
-    assert {each.role for each in found.told} == {"near"}
+    assert [each.policy.id for each in found.policies] == ["wards", "cohorts", "audits"]
+    assert {each.role for each in found.policies} == {"near"}
     _, steps = told(found)["wards"]
     assert steps["context.input.rows <= 100"] == ("false", True)
     assert steps['principal in Role::"clinician"'] == ("true", False)
@@ -86,14 +86,14 @@ def test_where_nobody_grants_the_nearest_grants_are_told(explain):
     assert steps['principal in Role::"analyst"'] == ("false", False), "something else is in the way"
     assert steps["context.app has purpose"] == ("false", False)
     assert steps['context.app.purpose == "research"'] == (None, False)
-    assert [step.text for step in found.told[0].failing] == ["context.input.rows <= 100"]
+    assert [step.text for step in found.policies[0].failing] == ["context.input.rows <= 100"]
 
 
 def test_a_condition_is_told_with_what_would_exempt(explain):
     found = explain("clinician")
     assert found.decision.allowed
     assert found.obligations == {"round": 2}
-    assert [(each.policy.id, each.role) for each in found.told] == [
+    assert [(each.policy.id, each.role) for each in found.policies] == [
         ("wards", "decides"), ("rounded", "demands"),
     ]  # fmt: skip
     _, steps = told(found)["rounded"]
@@ -104,7 +104,7 @@ def test_a_condition_is_told_with_what_would_exempt(explain):
 def test_what_cannot_be_evaluated_is_named(explain):
     found = explain("clinician", identity={})
     assert found.decision.code == "evaluation_error"
-    (first, *_) = found.told
+    (first, *_) = found.policies
     assert (first.policy.id, first.role) == ("no-borrowed", "errs")
     assert told(found)["no-borrowed"][1]["context.identity.delegated"] == ("error", True)
 
@@ -114,11 +114,11 @@ def test_who_is_nobody_of_the_bundles_is_denied_without_a_policy(load):
     found = explainer.explain(
         caller("clinician"), Entity("Action", "fly"), Entity("Model", "x"), SAFE
     )
-    assert (found.decision.code, found.told) == ("undeclared_action", ())
+    assert (found.decision.code, found.policies) == ("undeclared_action", ())
     found = explainer.explain(
         caller("clinician"), PREDICT, Entity("Model", "tumour"), {**SAFE, "input": {"rows": "ten"}}
     )
-    assert (found.decision.code, found.told) == ("bad_fact", ())
+    assert (found.decision.code, found.policies) == ("bad_fact", ())
 
 
 def test_as_json_says_the_same(explain):
@@ -153,7 +153,7 @@ def test_every_truth_that_turns_a_policy_does_so_in_its_text(load, make_bundle):
         found = explainer.explain(caller(*roles), PREDICT, Entity("Model", model), facts)
         decision = snapshot.ask(caller(*roles), PREDICT, Entity("Model", model)).decide(facts)
         assert found.decision == decision.decision
-        for each in found.told:
+        for each in found.policies:
             for step in each.steps:
                 if step.keyword != "scope" and step.turns:
                     key = (
@@ -178,6 +178,6 @@ def test_every_truth_that_turns_a_policy_does_so_in_its_text(load, make_bundle):
             continue
         shown += 1
         found = Explainer(snapshot).explain(caller(*roles), PREDICT, Entity("Model", model), facts)
-        roles_now = {each.policy.id: each.role for each in found.told}
+        roles_now = {each.policy.id: each.role for each in found.policies}
         assert roles_now.get(name) != role, (name, text)
     assert shown >= 12

@@ -1,4 +1,4 @@
-"""What was found lately is kept within a bound, and never taken for something else."""
+"""The cache keeps recent entries within a limit, and never confuses two keys."""
 
 import gc
 import threading

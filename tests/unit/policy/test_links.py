@@ -1,5 +1,5 @@
 # ruff: noqa: E501  (a case per line)
-"""A link makes a policy of a template: it decides as if it had been written out."""
+"""A link makes a policy from a template that decides as if it were written out."""
 
 import pytest
 from bundles import GRANT, principal

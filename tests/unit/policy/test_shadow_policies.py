@@ -1,4 +1,4 @@
-"""Policies in shadow are read and checked like any other, and stand in no live decision."""
+"""Shadow policies are read and checked like others, and never affect a decision."""
 
 import pytest
 from bundles import GRANT, principal

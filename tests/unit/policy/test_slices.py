@@ -1,4 +1,4 @@
-"""What Cedar is given of a bundle: the policies that can match, and what they can reach."""
+"""Cedar gets the policies that can match, and the entities that these can reach."""
 
 import json
 import threading
@@ -66,7 +66,7 @@ def make(*policies, moved=None, world=WORLD):
 
 
 def case(replay, principal=ANN, resource=PLAN, action=VIEW, entry=None):
-    return replay.engine.case(replay.subject(principal, entry), action, resource)
+    return replay.engine.prepare(replay.subject(principal, entry), action, resource)
 
 
 def given(handle):
@@ -268,11 +268,11 @@ def test_an_entity_that_nobody_knows_is_unknown_only_where_it_is_asked():
 def test_entities_in_facts_are_looked_at_like_all_others():
     replay = make('context.who.boss.level > 1 || context.who in Team::"red"')
     one = case(replay)
-    handle, unknown = replay.engine.reached(one, {"who": ref("User", "bob")})
+    handle, unknown = replay.engine.with_entities_of_facts(one, {"who": ref("User", "bob")})
     assert (set(given(handle)), unknown) == ({"ann", "plan", "view", "bob", "cyd"}, False)
-    handle, unknown = replay.engine.reached(one, {"who": ref("User", "ghost")})
+    handle, unknown = replay.engine.with_entities_of_facts(one, {"who": ref("User", "ghost")})
     assert unknown
-    handle, unknown = replay.engine.reached(one, {"who": ref("User", "ann")})
+    handle, unknown = replay.engine.with_entities_of_facts(one, {"who": ref("User", "ann")})
     assert (set(given(handle)), unknown) == ({"ann", "plan", "view", "bob"}, False)
 
 

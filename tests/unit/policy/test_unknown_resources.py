@@ -1,4 +1,4 @@
-"""`[resources] unknown`: what a call may name that the bundle does not have."""
+"""`[resources] unknown`: calls may name resources that the bundle does not have."""
 
 from __future__ import annotations
 

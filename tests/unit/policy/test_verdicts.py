@@ -1,11 +1,11 @@
-"""How a verdict of Cedar's is read: pure, so that every combination can be tried."""
+"""The interpretation of Cedar's verdicts, for every combination."""
 
 import itertools
 
 import cedarpy
 import pytest
 
-from guardrail.policy.engine.verdict import Verdict, evaluate, judge, request_of
+from guardrail.policy.engine.verdict import Verdict, evaluate, interpret, request_of
 from guardrail.policy.source.parser import Policy
 from guardrail.values import Entity
 
@@ -29,17 +29,17 @@ KEYS = [frozenset(keys) for n in range(4) for keys in itertools.combinations(ORD
 def test_allowed_only_by_an_exact_allow_with_a_grant_and_nothing_doubtful(
     decision, reasons, errors, lost
 ):
-    judgement = judge(Verdict(decision, reasons, errors, lost), POLICIES, ORDER)
+    interpretation = interpret(Verdict(decision, reasons, errors, lost), POLICIES, ORDER)
     expected = decision == "Allow" and "p0" in reasons and not errors & {"p1", "p2"} and not lost
-    assert (judgement.code == "allow") is expected
+    assert (interpretation.code == "allow") is expected
     if expected:
-        assert [p.key for p in judgement.deciding] == ["p0"]
-        assert [p.key for p in judgement.conditions] == sorted(reasons & {"p2"})
+        assert [p.key for p in interpretation.deciding] == ["p0"]
+        assert [p.key for p in interpretation.conditions] == sorted(reasons & {"p2"})
 
 
 def test_a_reason_that_is_none_of_ours_denies():
     verdict = Verdict("Allow", frozenset({"p0", "policy7"}), frozenset())
-    assert judge(verdict, POLICIES, ORDER).code == "evaluation_error"
+    assert interpret(verdict, POLICIES, ORDER).code == "evaluation_error"
 
 
 @pytest.mark.parametrize("value", ["1.5", "null", "NaN", "9223372036854775808", '"\\ud800"'])
@@ -56,11 +56,11 @@ def test_what_cedar_has_no_decision_on_denies(value):
         f'{{"x": {value}}}',
     )
     assert verdict.decision == "NoDecision"
-    assert judge(verdict, POLICIES, ORDER).code == "evaluation_error"
+    assert interpret(verdict, POLICIES, ORDER).code == "evaluation_error"
 
 
 def test_no_decision_denies():
     assert (
-        judge(Verdict("NoDecision", frozenset(), frozenset()), POLICIES, ORDER).code
+        interpret(Verdict("NoDecision", frozenset(), frozenset()), POLICIES, ORDER).code
         == "evaluation_error"
     )

@@ -1,4 +1,4 @@
-"""Boundary values are values that a call can have: the source of a fact says what they can be."""
+"""Boundary values are values that a call can have: they stay in the range of the fact source."""
 
 import pytest
 
@@ -65,7 +65,9 @@ def tried(snapshot, path):
         *requests(snapshot, known),
         *RequestVariations((snapshot, snapshot), known).requests(snapshot.policies),
     ]
-    asked += [request for domain in World(snapshot).domains for request in domain.edges()]
+    asked += [
+        request for domain in World(snapshot).domains for request in domain.boundary_requests()
+    ]
     return {request.facts[place][name] for request in asked if name in request.facts.get(place, {})}
 
 
@@ -114,6 +116,6 @@ def test_no_clock_shows_a_time_before_the_epoch(snapshot):
 def test_a_fact_that_no_policy_reads_has_its_range_too(snapshot):
     world = World(snapshot("context.app.balance > 0"))
     (domain,) = [each for each in world.domains if each.action.id == "predict"]
-    slot = world.slot(Path("context", ("host", "age_s")), domain)
-    assert slot.least == 0
-    assert min(slot.values) == 0
+    field = world.field(Path("context", ("host", "age_s")), domain)
+    assert field.least == 0
+    assert min(field.values) == 0

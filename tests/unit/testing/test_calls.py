@@ -1,4 +1,4 @@
-"""A test that makes calls goes through the flow: quotas, inputs, outputs, with its own time."""
+"""A test that makes calls runs the whole flow: quotas, inputs and outputs, with its own time."""
 
 import pytest
 
@@ -275,7 +275,7 @@ def test_what_is_expected_of_a_call_holds(run, test):
         ),
         (
             "{name: a, as: nora, output: [1], expect: {released: [1]}}",
-            ["11: released: nothing was, the call ended with no_grant"],
+            ["11: released: got no output, since the call ended with no_grant"],
         ),
         (
             "{name: a, as: clara, action: chat, stream: [write to anna@, example.org], "
@@ -294,8 +294,8 @@ def test_what_does_not_hold_fails_with_its_place(run, test, says):
     [
         (
             "{name: a, as: ana, input: {p: how much}, output: 1, expect: {released: 1}}",
-            "11: The policies of Action::\"predict\" read input.rows, of which the test says "
-            "nothing. Give a value under `facts`, or mark it !missing.",
+            "11: The policies of Action::\"predict\" read input.rows, which the test does not "
+            "state. Add a value under `facts`, or mark the fact !missing.",
         ),
         (
             "{name: a, as: ana, facts: {inputs: {rows: 1}}, output: 1, expect: {released: 1}}",
@@ -316,7 +316,7 @@ def test_a_call_without_a_time_is_an_error_where_policies_read_it(run):
     ((outcome, says),) = run("{name: a, as: clara, output: 1, expect: allow}", given=given)
     assert outcome == "error"
     assert "time.hour" in says
-    assert says.endswith("The facts of time follow from `now`.")
+    assert says.endswith("Facts about the time are computed from `now`.")
 
 
 # What a test leaves behind.
@@ -439,4 +439,4 @@ def test_a_call_that_lacks_the_input_of_a_quota_says_what_to_add(run):
     ((outcome, says),) = run("{name: a, as: clara, output: 1, expect: allow}", policies=policies)
     assert outcome == "failed"
     assert "obligation_failed" in says
-    assert "The test has no `input`. Add it" in says
+    assert "The test has no `input`: add one" in says

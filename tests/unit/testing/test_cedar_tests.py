@@ -1,4 +1,4 @@
-"""Tests exchanged with Cedar's own tools: both sides say of a request what Cedar says."""
+"""Tests in the format of Cedar's own tools: Cedar decides them as `cedar run-tests` does."""
 
 from __future__ import annotations
 
@@ -121,12 +121,12 @@ def of_cedar(test):
 
 
 def test_the_requests_come_to_every_answer():
-    told = [of_cedar(test) for test in REQUESTS]
-    assert {test["decision"] for test in told} == {"allow", "deny"}
-    assert {name for test in told for name in test["reason"]} == {
+    output = [of_cedar(test) for test in REQUESTS]
+    assert {test["decision"] for test in output} == {"allow", "deny"}
+    assert {name for test in output for name in test["reason"]} == {
         "wards", "no-retired", "no-borrowed", "rounded", "late"
     }  # fmt: skip
-    assert {test["num_errors"] for test in told} == {0, 1, 2, 3, 4}
+    assert {test["num_errors"] for test in output} == {0, 1, 2, 3, 4}
 
 
 def test_what_cedar_says_of_a_request_holds(run):
@@ -177,9 +177,9 @@ def test_a_guard_that_decides_otherwise_is_told(run, test, cedar, guard):
     (each,) = run(test)
     assert (each.cedar.decision, each.guard.code) == (cedar, guard)
     assert each.differs == ((cedar == "Allow") != (guard == "allow"))
-    told = each.as_json()
-    assert told["cedar"]["decision"] == cedar.lower()
-    assert told["guard"]["code"] == guard
+    output = each.as_json()
+    assert output["cedar"]["decision"] == cedar.lower()
+    assert output["guard"]["code"] == guard
 
 
 def test_no_guard_allows_what_cedar_denies_but_on_conditions(run):
@@ -208,16 +208,16 @@ def changed(**changes):
             "Expected a uid",
         ),
         (changed(entities={}), "`entities`"),
-        (changed(entities=[{"uid": {"type": "User", "id": "x"}}]), "must be a list of entities"),
-        (changed(entities=[*MODELS, caller("x", ("Model", "old"))]), "must be a list of entities"),
-        (changed(entities="nowhere.json"), "must name a file in the folder of the tests"),
-        (changed(entities="\ud800"), "must name a file in the folder of the tests"),
-        (changed(entities="a\0b"), "must name a file in the folder of the tests"),
-        (changed(entities="a" * 5000), "must name a file in the folder of the tests"),
-        (changed(entities="../bundle/entities.json"), "must name a file in the folder"),
+        (changed(entities=[{"uid": {"type": "User", "id": "x"}}]), "is not a list of entities"),
+        (changed(entities=[*MODELS, caller("x", ("Model", "old"))]), "is not a list of entities"),
+        (changed(entities="nowhere.json"), "names no file in the folder of the tests"),
+        (changed(entities="\ud800"), "names no file in the folder of the tests"),
+        (changed(entities="a\0b"), "names no file in the folder of the tests"),
+        (changed(entities="a" * 5000), "names no file in the folder of the tests"),
+        (changed(entities="../bundle/entities.json"), "names no file in the folder"),
         (
             changed(request={**REQUESTS[0]["request"], "context": {"input": {"rows": 0.5}}}),
-            "Cedar can't be given this context",
+            "Cedar rejects the context",
         ),
         ("a test", "input should be"),
     ],
@@ -318,8 +318,8 @@ def test_tests_of_a_shipped_bundle_go_there_and_back(name, tmp_path):
         )  # fmt: skip
     back = command("run-tests", bundle, tmp_path / "tests.json", "--format", "json")
     assert back.exit_code == 0
-    told = json.loads(back.stdout)
-    assert (told["passed"], told["failed"], told["errors"]) == (len(tests), 0, 0)
+    output = json.loads(back.stdout)
+    assert (output["passed"], output["failed"], output["errors"]) == (len(tests), 0, 0)
 
 
 def test_links_are_exported_as_policies_under_their_own_ids(make_bundle, tmp_path):
@@ -371,7 +371,7 @@ def test_a_run_is_told_with_what_differs(folder, file):
 def test_a_test_that_does_not_hold_exits_1(folder, file):
     done = command("run-tests", folder, file([case_of(CLARA, "tumour", CONTEXTS[0])]))
     assert done.exit_code == 1
-    assert "GR602 decision: expected deny; Cedar says allow" in done.stdout
+    assert "GR602 decision: expected deny; Cedar returns allow" in done.stdout
     assert done.stdout.endswith("1 failed, 0 passed\n")
 
 

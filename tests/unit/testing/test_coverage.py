@@ -1,4 +1,4 @@
-"""What a suite has tried of its policies: known answers on small bundles."""
+"""The coverage of policies by tests: known results on small bundles."""
 
 import json
 import re
@@ -82,7 +82,7 @@ def test_what_cedar_never_looked_at_was_not_seen(cover):
 
 def test_an_obligation_is_seen_where_a_decision_demands_it(cover):
     policies = WARDS + '@id("rounded") @round("2") forbid (principal, action, resource);'
-    assert "rounded: its obligations were never demanded" in lacks(
+    assert "rounded: its obligations were never required" in lacks(
         cover(policies, COHORT, STRANGER)
     )
     assert lacks(cover(policies, ALLOWED, COHORT, STRANGER)) == []
@@ -118,9 +118,9 @@ def test_who_or_what_the_bundle_lacks_has_met_no_policy(cover):
 
 
 def test_as_json_says_the_same(cover):
-    told = json.loads(json.dumps(cover(WARDS, ALLOWED, STRANGER).as_json()))
-    assert (told["percent"], told["seen"], told["wanted"]) == (75.0, 3, 4)
-    (policy,) = told["policies"]
+    data = json.loads(json.dumps(cover(WARDS, ALLOWED, STRANGER).as_json()))
+    assert (data["percent"], data["seen"], data["wanted"]) == (75.0, 3, 4)
+    (policy,) = data["policies"]
     assert (policy["policy"], policy["matched"], policy["missed"]) == ("wards", 1, 1)
     assert policy["clauses"] == [
         {

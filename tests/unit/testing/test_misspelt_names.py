@@ -65,18 +65,18 @@ MISSPELT = {
 
 
 @pytest.mark.parametrize("expect", ["deny", "{decision: deny}", "{policies: []}", "{errors: []}"])
-@pytest.mark.parametrize(("said", "meant", "code"), MISSPELT.values(), ids=MISSPELT)
-def test_a_test_that_asks_the_policies(run, said, meant, code, expect):
-    ((outcome, message),) = run(f"{{name: a, {said}, expect: {expect}}}")
+@pytest.mark.parametrize(("misspelt", "meant", "code"), MISSPELT.values(), ids=MISSPELT)
+def test_a_test_that_asks_the_policies(run, misspelt, meant, code, expect):
+    ((outcome, message),) = run(f"{{name: a, {misspelt}, expect: {expect}}}")
     assert outcome == "error"
     assert meant in message
     assert code in message
 
 
-@pytest.mark.parametrize(("said", "meant", "code"), MISSPELT.values(), ids=MISSPELT)
-@pytest.mark.parametrize("asked", ["input: {patients: {zeros: [1, 3]}}, output: 1, ", ""])
-def test_a_whole_call_and_its_steps(run, said, meant, code, asked):
-    test = f"{{name: a, as: clara, {asked}steps: [{{expect: allow}}, {{{said}, expect: deny}}]}}"
+@pytest.mark.parametrize(("misspelt", "meant", "code"), MISSPELT.values(), ids=MISSPELT)
+@pytest.mark.parametrize("call", ["input: {patients: {zeros: [1, 3]}}, output: 1, ", ""])
+def test_a_whole_call_and_its_steps(run, misspelt, meant, code, call):
+    test = f"{{name: a, as: clara, {call}steps: [{{expect: allow}}, {{{misspelt}, expect: deny}}]}}"
     ((outcome, message),) = run(test)
     assert outcome == "error"
     assert meant in message
@@ -87,17 +87,17 @@ def test_a_whole_call_and_its_steps(run, said, meant, code, asked):
 DECIDED = {name: each for name, each in MISSPELT.items() if name != "fact's entity"}
 
 
-@pytest.mark.parametrize(("said", "meant", "code"), DECIDED.values(), ids=DECIDED)
-def test_a_test_that_means_it_passes(run, said, meant, code):
-    ((outcome, message),) = run(f"{{name: a, {said}, expect: {{code: {code}}}}}")
+@pytest.mark.parametrize(("misspelt", "meant", "code"), DECIDED.values(), ids=DECIDED)
+def test_a_test_that_means_it_passes(run, misspelt, meant, code):
+    ((outcome, message),) = run(f"{{name: a, {misspelt}, expect: {{code: {code}}}}}")
     assert (outcome, message) == ("passed", "")
 
 
-@pytest.mark.parametrize(("said", "meant", "code"), MISSPELT.values(), ids=MISSPELT)
-def test_where_nothing_grants_the_action_names_are_still_held(run, said, meant, code):
+@pytest.mark.parametrize(("misspelt", "meant", "code"), MISSPELT.values(), ids=MISSPELT)
+def test_where_nothing_grants_the_action_names_are_still_held(run, misspelt, meant, code):
     """Such a call is denied before anybody looks at the caller."""
     never = '@id("never") forbid (principal, action, resource);\n'
-    ((outcome, message),) = run(f"{{name: a, {said}, expect: deny}}", policies=never)
+    ((outcome, message),) = run(f"{{name: a, {misspelt}, expect: deny}}", policies=never)
     assert outcome == "error"
     assert meant in message
 
@@ -265,7 +265,7 @@ def test_what_is_no_denial_passes_through():
         ("{uid: 'Usr::\"bo\"'}", "Did you mean User?"),
         ("{uid: 'Model::\"bo\"'}", "No action applies"),
         ("{uid: 'User::\"bo\"', attrs: {department: 3}}", "department is a text"),
-        ("{uid: 'User::\"bo\"'}", "demands the attribute department"),
+        ("{uid: 'User::\"bo\"'}", "requires the attribute department"),
     ],
 )
 def test_a_principal_that_no_test_uses_is_checked(run, line, says):

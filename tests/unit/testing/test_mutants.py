@@ -1,4 +1,4 @@
-"""Mutants: which a suite notices, which survive, and that the request told would notice."""
+"""Mutants: which ones tests notice, which survive, and that the proposed test notices them."""
 
 from pathlib import Path
 
@@ -98,9 +98,9 @@ def test_a_survivor_is_shown_as_a_change_of_the_text(mutated):
     diff = shown["`context.input.rows <= 100`: <= became <"].splitlines()
     assert "-when { context.input.rows <= 100 };" in diff
     assert "+when { context.input.rows < 100 };" in diff
-    told = found.as_json()["survivors"][0]
-    assert told["file"] == "policies.cedar"
-    assert told["before"] != told["after"]
+    output = found.as_json()["survivors"][0]
+    assert output["file"] == "policies.cedar"
+    assert output["before"] != output["after"]
 
 
 def changes(snapshot):

@@ -1,4 +1,4 @@
-"""`overriding`: other policies, or none enforced, for as long as a test lasts and no longer."""
+"""`overriding` replaces the policies, clock or sinks of a guard only while its block runs."""
 
 from __future__ import annotations
 
@@ -160,12 +160,12 @@ def test_the_guard_says_in_the_log_that_it_is_overridden(make_app, other, caplog
         pass
     with overriding(guard, unsafe_observe=True):
         pass
-    said = [
+    message = [
         record.getMessage().partition("> ")[2]
         for record in caplog.records
         if record.levelname == "WARNING"
     ]
-    assert said == [
+    assert message == [
         "is overridden until `overriding` ends. This is for tests only.",
         "ENFORCES NOTHING until `overriding` ends. This is for tests only.",
     ]
@@ -173,7 +173,7 @@ def test_the_guard_says_in_the_log_that_it_is_overridden(make_app, other, caplog
 
 def test_what_changes_nothing_is_refused(make_app):
     guard, _ = make_app(GRANT)
-    with pytest.raises(ConfigurationError, match="changes nothing"), overriding(guard):
+    with pytest.raises(ConfigurationError, match="has nothing to change"), overriding(guard):
         pytest.fail("it began")
 
 
@@ -255,12 +255,12 @@ def test_what_is_denied_runs_leaves_unfiltered_and_is_told(make_app, recorder):
             assert predict(rows()) == 0.123456
         with pytest.raises(NotAuthorized):
             predict(rows())
-    (told,) = seen
-    assert told == LetThrough(
+    (output,) = seen
+    assert output == LetThrough(
         f"{__name__}.make_app.<locals>.make.<locals>.predict", "predict", "prohibited",
-        ("no-retired",), "", "Forbidden by no-retired. It is retired.", told.decision,
+        ("no-retired",), "", "Forbidden by no-retired. It is retired.", output.decision,
     )  # fmt: skip
-    assert (told.decision.allowed, told.decision.reason) == (False, "It is retired.")
+    assert (output.decision.allowed, output.decision.reason) == (False, "It is retired.")
     assert outcomes(recorder.records) == [("released", "prohibited"), ("denied", "prohibited")]
     assert recorder.records[0].policies == ("no-retired",)
 
@@ -523,8 +523,8 @@ def test_the_journal_holds_what_was_let_through_and_verifies(make_app, tmp_path,
     with guard.acting_as(CLARA), overriding(guard, unsafe_observe=True):
         assert predict(rows()) == 0.123456
     guard.close()
-    told = CliRunner().invoke(app, ["journal", "verify", str(tmp_path / "journal")])
-    assert told.exit_code == 0, told.output
+    output = CliRunner().invoke(app, ["journal", "verify", str(tmp_path / "journal")])
+    assert output.exit_code == 0, output.output
     shown = CliRunner().invoke(
         app, ["journal", "show", str(tmp_path / "journal"), "--format", "json"]
     )

@@ -1,4 +1,4 @@
-"""Properties of policies: what breaks one is found and told; nothing passes that was not tried."""
+"""Properties: a counterexample is found and printed; a property without any request fails."""
 
 import sys
 from dataclasses import replace
@@ -73,8 +73,8 @@ def shown(ended):
 
 
 def test_what_must_never_be_and_is_is_told_as_the_simplest_request(outcome):
-    told = shown(outcome("never: {allow: true, when: {action: predict}}"))
-    assert told == [
+    output = shown(outcome("never: {allow: true, when: {action: predict}}"))
+    assert output == [
         '- name: "shows: p0"',
         '  principal: {"uid": "User::\\"somebody\\"", "in": ["Role::\\"clinician\\""], "attrs":'
         ' {"department": "another"}}',
@@ -86,18 +86,18 @@ def test_what_must_never_be_and_is_is_told_as_the_simplest_request(outcome):
 
 
 def test_what_must_always_be_and_is_not_is_told(outcome):
-    told = shown(outcome("always: {obligations: [round], when: {allow: true, action: predict}}"))
-    assert 'Role::\\"clinician\\"' in told[1]
-    assert told[-1] == '  expect: {"decision": "allow", "code": "allow", "policies": ["wards"]}'
+    output = shown(outcome("always: {obligations: [round], when: {allow: true, action: predict}}"))
+    assert 'Role::\\"clinician\\"' in output[1]
+    assert output[-1] == '  expect: {"decision": "allow", "code": "allow", "policies": ["wards"]}'
 
 
 def test_what_implies_is_broken_by_what_has_the_one_without_the_other(outcome):
     stated = (
         "implies: {if: {allow: true, action: predict}, then: {facts: {input: {rows: {max: 100}}}}}"
     )
-    told = shown(outcome(stated))
-    assert '"rows": 101' in told[4]
-    assert '"purpose": "research"' in told[4]
+    output = shown(outcome(stated))
+    assert '"rows": 101' in output[4]
+    assert '"purpose": "research"' in output[4]
 
 
 HOLD = [
@@ -130,8 +130,8 @@ def test_what_holds_passes(outcome, stated):
 
 
 def test_who_has_no_grant_is_not_prohibited(outcome):
-    told = shown(outcome(HOLD[-1]))
-    assert '"code": "no_grant"' in told[-1]
+    output = shown(outcome(HOLD[-1]))
+    assert '"code": "no_grant"' in output[-1]
 
 
 @pytest.mark.parametrize(
@@ -231,14 +231,14 @@ def test_what_is_told_says_the_same_where_it_is_pasted(folder, make_bundle, stat
 def test_a_condition_that_nothing_meets_is_an_error(outcome, stated, examples):
     ended = outcome(stated, examples=examples)
     assert ended[0] == "error"
-    assert ended[1].startswith("GR611 No request was found")
+    assert ended[1].startswith("GR611 The property applies to no request")
 
 
 @pytest.mark.parametrize(
     ("when", "key", "code", "says"),
     [
-        ("principal: {mfa: false}", "mfa", "GR601", "no principal.mfa here"),
-        ("principal: {attrs: {mfa: 1}}", "mfa", "GR601", "no principal.mfa here"),
+        ("principal: {mfa: false}", "mfa", "GR601", "not declare principal.mfa"),
+        ("principal: {attrs: {mfa: 1}}", "mfa", "GR601", "not declare principal.mfa"),
         ("principal: {attrs: 1}", "attrs", "GR003", "attributes by name"),
         ("facts: {input: {rws: 1}}", "rws", "GR601", "context.input.rws"),
         ("facts: {inptu: {rows: 1}}", "inptu", "GR601", "context.inptu"),
@@ -250,13 +250,13 @@ def test_a_condition_that_nothing_meets_is_an_error(outcome, stated, examples):
         ("policies: [ward]", "ward]", "GR601", "no policy of this id"),
         ("obligations: [rond]", "obligations", "GR601", "no such obligation"),
         ("facts: {input: {rows: many}}", "rows", "GR003", "an int"),
-        ("facts: {input: {rows: {least: 1}}}", "rows", "GR003", "or contains, max, min"),
+        ("facts: {input: {rows: {least: 1}}}", "rows", "GR003", "the keys contains, max, min"),
         ("facts: {input: {rows: {min: x}}}", "rows", "GR003", "an int"),
-        ("facts: {app: {purpose: {min: a}}}", "purpose", "GR003", "no order"),
-        ("facts: {app: {purpose: {contains: a}}}", "purpose", "GR003", "is no set"),
+        ("facts: {app: {purpose: {min: a}}}", "purpose", "GR003", "takes no `min`"),
+        ("facts: {app: {purpose: {contains: a}}}", "purpose", "GR003", "only a set takes"),
         ("facts: {app: {tags: {one_of: a}}}", "tags", "GR003", "a list under `one_of`"),
         ("facts: {app: {note: x}}", "note", "GR003", "is a record"),
-        ("facts: {app: {purpose: {missing: 1}}}", "purpose", "GR003", "missing or not"),
+        ("facts: {app: {purpose: {missing: 1}}}", "purpose", "GR003", "takes `missing: true`"),
         ("principal: {in: [3]}", "3]", "GR003", "the uid of an entity"),
         ("principal: {in: clinician}", "in:", "GR003", "Expected a uid"),
         ("action: 3", "action", "GR003", "the name of an action"),
@@ -281,8 +281,8 @@ def test_what_the_bundle_has_not_is_an_error_at_its_place(folder, when, key, cod
 @pytest.mark.parametrize(
     ("stated", "says"),
     [
-        ("never: {when: {action: predict}}", "claims nothing"),
-        ("implies: {if: {allow: true}, then: {}}", "claims nothing"),
+        ("never: {when: {action: predict}}", "has no claim"),
+        ("implies: {if: {allow: true}, then: {}}", "has no claim"),
         ("always: {allow: true}, never: {allow: true}", "one of `never`"),
         ("sometimes: {allow: true}", "is not a key"),
         ("missing: 3, never: {allow: true}", "boolean"),
@@ -290,9 +290,9 @@ def test_what_the_bundle_has_not_is_an_error_at_its_place(folder, when, key, cod
     ],
 )
 def test_a_property_that_claims_nothing_is_an_error(outcome, stated, says):
-    told = outcome(stated)
-    assert told[0] == "error"
-    assert any(says in message for message in told[1:]), told
+    output = outcome(stated)
+    assert output[0] == "error"
+    assert any(says in message for message in output[1:]), output
 
 
 def test_one_property_that_is_wrong_hides_no_other(folder):
@@ -333,8 +333,8 @@ def test_what_is_only_between_the_edges_is_found_at_random(outcome):
 when { context.input.rows * 3 > 10000 && context.input.rows * 3 < 20000 };"""
     stated = "never: {allow: true}"
     assert outcome(stated, policies=policies, given="", examples=0) == ("passed",)
-    told = shown(outcome(stated, policies=policies, given="", examples=2000))
-    assert '"decision": "allow"' in told[-1]
+    output = shown(outcome(stated, policies=policies, given="", examples=2000))
+    assert '"decision": "allow"' in output[-1]
 
 
 def test_it_ends_the_same_each_time(outcome):
@@ -345,8 +345,8 @@ def test_it_ends_the_same_each_time(outcome):
 def test_what_the_schema_demands_is_left_out_where_it_is_asked_for(outcome):
     stated = "always: {errors: false}"
     assert outcome(stated) == ("passed",)
-    told = shown(outcome(f"missing: true, {stated}"))
-    assert "!missing" in told[4]
+    output = shown(outcome(f"missing: true, {stated}"))
+    assert "!missing" in output[4]
 
 
 def test_a_bundle_is_served_by_its_properties_tried_at_the_edges_alone(folder, monkeypatch):
@@ -373,7 +373,7 @@ def test_never_and_always_assert_and_tell(folder):
         never(path, allow=True, when=lambda request: False, examples=5)
     with pytest.raises(ConfigurationError, match=r"principal\.mfa"):
         never(path, allow=True, when={"principal": {"mfa": False}})
-    with pytest.raises(ConfigurationError, match="claims nothing"):
+    with pytest.raises(ConfigurationError, match="has no claim"):
         never(path, when={"action": "predict"})
     with pytest.raises(ConfigurationError, match="is not a key"):
         never(path, alow=True)

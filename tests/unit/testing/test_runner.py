@@ -1,4 +1,4 @@
-"""A policy test passes by the decision that it expects, and by nothing less."""
+"""A policy test passes only if the decision is the one that it expects."""
 
 import json
 
@@ -134,14 +134,16 @@ def test_a_fact_that_is_read_and_not_said_is_an_error_of_the_test(run, given, na
     head = GIVEN.partition("  facts:")[0]
     got = outcome(run("as: clara, expect: deny", given=f"{head}  {given}\n"))
     assert got[0] == "error"
-    assert got[1].startswith(f'GR600 The policies of Action::"predict" read {names}, of which')
+    assert got[1].startswith(
+        f'GR600 The policies of Action::"predict" read {names}, which the test does not state'
+    )
 
 
 def test_time_that_is_not_said_is_an_error_of_the_test(run):
     given = GIVEN.replace("  now: 2026-11-23T03:00:00Z\n", "")
     (message,) = outcome(run("as: otto, expect: deny", given=given))[1:]
     assert "time.hour" in message
-    assert "follow from `now`" in message
+    assert "computed from `now`" in message
 
 
 @pytest.mark.parametrize(
@@ -270,9 +272,9 @@ def test_report_counts_and_tells_as_json(make_bundle):
     folder = make_bundle(POLICIES, **{"tests/a_test.yaml": text, "tests/b_test.yaml": "x"})
     report = run_tests(str(folder))
     assert (report.passed, report.failed, report.errors, report.holds) == (1, 1, 2, False)
-    told = json.loads(json.dumps(report.as_json()))
-    assert (told["passed"], told["failed"], told["errors"]) == (1, 1, 2)
-    assert told["tests"][1] == {
+    output = json.loads(json.dumps(report.as_json()))
+    assert (output["passed"], output["failed"], output["errors"]) == (1, 1, 2)
+    assert output["tests"][1] == {
         "name": "failing",
         "file": "tests/a_test.yaml",
         "line": 12,
@@ -280,16 +282,17 @@ def test_report_counts_and_tells_as_json(make_bundle):
         "code": "GR602",
         "message": "decision: expected allow; got deny",
     }
-    assert [test["outcome"] for test in told["tests"]] == ["passed", "failed", "error", "error"]
-    assert [(test["file"], test["line"]) for test in told["tests"][2:]] == [
+    assert [test["outcome"] for test in output["tests"]] == ["passed", "failed", "error", "error"]
+    assert [(test["file"], test["line"]) for test in output["tests"][2:]] == [
         ("tests/a_test.yaml", 13), ("tests/b_test.yaml", 1),
     ]  # fmt: skip
     assert [str(fault) for fault in report.faults] == [
         "tests/a_test.yaml:12:31 GR602 failing: decision: expected allow; got deny",
-        "tests/a_test.yaml:13:19 GR601 wrong: `as` is no name under given.principals, and no uid."
-        " There are: clara, nora, otto.",
-        "tests/b_test.yaml:1:1 GR003 Expected a mapping with `tests`, and with `given` where they"
-        " have a part in common.",
+        "tests/a_test.yaml:13:19 GR601 wrong: `as` is neither a name under given.principals nor "
+        "a uid."
+        " The names are: clara, nora, otto.",
+        "tests/b_test.yaml:1:1 GR003 Expected a mapping with `tests`, and with `given` for what all"
+        " tests have in common.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Arithmetic that can pass 64 bits, and only that."""
+"""Arithmetic that can exceed 64 bits is reported, and nothing else."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_minus_that_is_a_sign_is_no_operator(find):
 
 
 @pytest.mark.parametrize(
-    ("kind", "outcome"), [("permit", "this grant would not hold"), ("forbid", "would be denied")]
+    ("kind", "outcome"), [("permit", "this grant does not grant"), ("forbid", "is denied")]
 )
 def test_a_finding_says_what_overflow_does(find, kind, outcome):
     (found,) = find("GR503", when("context.app.count + 1 > 5", kind=kind))

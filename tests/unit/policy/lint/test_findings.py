@@ -1,4 +1,4 @@
-"""Each weakness is found at its place, and not where it is mended."""
+"""Each finding is reported at its place, and not for the corrected bundle."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_files_of_another_bundle_are_refused(make_bundle):
 
 
 def test_an_error_can_never_be_a_finding():
-    with pytest.raises(ValueError, match="never accepted"):
+    with pytest.raises(ValueError, match="is not the code of a finding"):
         Finding("GR108", Place("x"), "Wrong.")
 
 

@@ -1,4 +1,4 @@
-"""Findings about links: what is wrong with a text is told once, what is wrong with a link each."""
+"""Findings about links: one for a fault of the template, one per link for its own fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clauses that say no more than a scope could."""
+"""Clauses that only repeat what a scope could express."""
 
 from __future__ import annotations
 

@@ -50,14 +50,14 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/guardrail demo
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist worksteal
 
 test-long: $(VENV)/mutation.stamp
-	$(BIN)/python -m pytest -m 'long and not scale' -n 2 --dist load
+	$(BIN)/python -m pytest -m 'long and not scale' -n 2 --dist worksteal
 
 # Takes hours: all kill rounds and differential runs, long fuzzing, mutation testing.
 test-night: $(VENV)/fuzz.stamp $(VENV)/mutation.stamp
-	KILL_ROUNDS=150 $(BIN)/python -m pytest -m 'night and not scale' -n 2 --dist load
+	KILL_ROUNDS=150 $(BIN)/python -m pytest -m 'night and not scale' -n 2 --dist worksteal
 	$(BIN)/python -m tests.fuzz.run --seconds 14400
 	$(BIN)/python -m tests.unit_coverage
 	$(BIN)/python -m tests.mutation.run
@@ -75,7 +75,7 @@ lint: $(VENV)/lint.stamp
 
 # What README.md and docs/ show runs: their examples, commands, tables and links.
 docs: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist loadfile \
+	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist worksteal \
 		$$(grep -lE 'README|docs/' tests/end_to_end/test_*.py tests/unit/texts/test_*.py)
 
 bench: $(VENV)/bench.stamp

@@ -13,9 +13,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar, get_args
 
@@ -51,7 +49,11 @@ _LIMIT_DOTTED: Final = 256
 #: The start of a comment, by the extension of a file.
 _COMMENTS: Final = {".cedar": "//", ".cedarschema": "//", ".yaml": "#", ".toml": "#"}
 _LONE_RETURN: Final = re.compile(r"\r(?!\n)")
+_YAML_LINE_ENDS: Final = re.compile("[\x85\u2028\u2029]")
 _LINE_ENDS: Final = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+
+#: Problems of libyaml's parser that say too little.
+_YAML_PROBLEMS: Final = {"second occurrence": "an anchor is defined twice"}
 
 _CONTAINERS: Final = frozenset({dict, list})
 _KEY: Final = re.compile(r'"[ \t\n\r]*+:')
@@ -196,12 +198,16 @@ def _check_lines(file: str, text: str) -> None:
 
     In Cedar and YAML, a lone carriage return ends a comment, so the text after it counts, while
     editors and diffs may show it on the same line. The other characters end a line in some editors,
-    and a comment in some parsers. JSON has no comments.
+    and a comment in some parsers; in YAML 1.1, which libyaml reads, three of them end a line of a
+    value, too. JSON has no comments.
     """
-    opening = _COMMENTS.get(PurePosixPath(file).suffix)
+    suffix = PurePosixPath(file).suffix
+    opening = _COMMENTS.get(suffix)
     if opening is None:
         return
     offset, found = -1, _LONE_RETURN.search(text) if "\r" in text else None
+    if found is None and suffix == ".yaml":
+        found = _YAML_LINE_ENDS.search(text)
     if found is not None:
         offset = found.start()
     elif _LINE_ENDS.search(text) is not None:
@@ -293,10 +299,13 @@ def read_yaml(
 
     ``tags`` are our own tags, such as ``!missing``. Each is a function that converts the text of a
     scalar, and raises `ValueError` if it can't.
+
+    Raises `ConfigurationError`: ``GR002`` for what is not YAML, ``GR005`` beyond the limits.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from yaml import MarkedYAMLError, YAMLError
+    from yaml.reader import ReaderError
+
+    from guardrail._yaml import NotAccepted, Reader, compose
 
     text = decode(file, raw)
     _check_brackets(file, text)
@@ -305,73 +314,22 @@ def read_yaml(
         raise ConfigurationError.at(
             Place(file, 1, 1), "GR002", "Directives (%YAML, %TAG) are not read. Remove them."
         )
-    yaml = YAML(typ="safe", pure=True)
-    yaml.allow_duplicate_keys = False
-    if tags:
-        _register_tags(yaml.constructor, tags)
-    places: dict[tuple[Key, ...], Place] = {}
-    data: Any = None
+    reader = Reader(file, text, tags or {}, depth=LIMIT_DEPTH, repeated=LIMIT_REPEATED)
     try:
-        root = yaml.compose(text)
-        if root is not None:
-            _yaml_places(file, root, places)  # before the data, because merging expands aliases
-            data = yaml.constructor.construct_document(root)
-    except RecursionError:
-        raise _too_deep(Place(file, 1, 1)) from None
+        return Document(file, reader.read(compose(text)), reader.places)
+    except NotAccepted as error:
+        place, code, message = error.place, error.code, error.problem
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
-        problem = str(error.problem or "it does not parse")
-        if isinstance(error, DuplicateKeyError):
-            problem = "a key is there twice in one mapping"
-        elif isinstance(error, ConstructorError):  # ruamel's message contains the value
-            problem = "a value does not fit its tag, or the tag is unknown"
-    except (YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError):
-        # ruamel's constructors raise any of these if a value does not fit its tag.
-        place, problem = Place(file, 1, 1), "it does not parse"
-    else:
-        return Document(file, data, places)
-    raise ConfigurationError.at(place, "GR002", f"Not YAML: {problem}.")
-
-
-def _register_tags(constructor: Any, tags: Mapping[str, Callable[[str], object]]) -> None:
-    """Add tags to one constructor; ruamel's own method would add them to all in the process."""
-    from ruamel.yaml.constructor import ConstructorError
-
-    def construct(read: Callable[[str], object], _: Any, node: Any) -> object:
-        if node.id == "scalar":
-            with suppress(ValueError):
-                return read(node.value)
-        raise ConstructorError(None, None, None, node.start_mark)
-
-    own = {tag: partial(construct, read) for tag, read in tags.items()}
-    constructor.yaml_constructors = {**constructor.yaml_constructors, **own}
-
-
-def _yaml_places(file: str, root: Any, places: dict[tuple[Key, ...], Place]) -> None:
-    """Add the place of each key and item in ruamel's node tree to ``places``."""
-    stack: list[tuple[tuple[Key, ...], Any]] = [((), root)]
-    seen: set[int] = set()
-    repeated = 0
-    while stack:
-        path, node = stack.pop()
-        place = Place(file, node.start_mark.line + 1, node.start_mark.column + 1)
-        places.setdefault(path, place)
-        if len(path) > LIMIT_DEPTH:
-            raise _too_deep(place)
-        repeated += id(node) in seen
-        seen.add(id(node))
-        if repeated > LIMIT_REPEATED:
-            message = f"Aliases repeat over {LIMIT_REPEATED} values. Use fewer aliases."
-            raise ConfigurationError.at(place, "GR005", message)
-        if node.id == "mapping":
-            for key, value in node.value:
-                name = str(key.value)
-                mark = key.start_mark
-                places[(*path, name)] = Place(file, mark.line + 1, mark.column + 1)
-                stack.append(((*path, name), value))
-        elif node.id == "sequence":
-            stack.extend(((*path, index), item) for index, item in enumerate(node.value))
+        problem = error.problem or "it does not parse"
+        code, message = "GR002", f"Not YAML: {_YAML_PROBLEMS.get(problem, problem)}."
+    except ReaderError as error:
+        place = _byte_place(file, raw, error.position)
+        code, message = "GR002", f"Not YAML: {error.reason}."
+    except YAMLError:
+        place, code, message = Place(file, 1, 1), "GR002", "Not YAML: it does not parse."
+    raise ConfigurationError.at(place, code, message)
 
 
 def read_json(file: str, raw: bytes) -> Document:

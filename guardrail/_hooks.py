@@ -25,7 +25,7 @@ from guardrail._ports import (
     Sink,
 )
 from guardrail.errors import Finding, Place
-from guardrail.values import Entity, Identity, Path, Record
+from guardrail.values import Entity, Identity, Path, Record, RecordAnnotations
 
 #: How the windows of quotas can move.
 STRATEGIES: Final = frozenset(("fixed", "moving", "sliding"))
@@ -174,6 +174,14 @@ class ObligationBase:
     outputs: ClassVar[frozenset[str] | None] = None
     keys: frozenset[str] = frozenset()
 
+    def release_blocks(self, demand: Any) -> bool:  # noqa: ARG002
+        """Return false: `release` and the filters of ``stream`` do not block.
+
+        Where this returns true, a call of a coroutine runs them off the event loop, without the
+        caller's context. Called once per decision, not per call.
+        """
+        return False
+
     def reads(self, demand: Any) -> tuple[Path, ...]:  # noqa: ARG002
         """Return no path: `admit` reads no value by path."""
         return ()
@@ -209,6 +217,16 @@ class FactSourceBase:
 
         Called when a bundle is loaded, with the names that the policies of one action read.
         """
+
+    def blocks(self, names: frozenset[str]) -> bool:  # noqa: ARG002
+        """Return false: computing these facts does not block.
+
+        Called when a bundle is loaded, with the names that the policies of one action read. Where
+        this returns true, a call of a coroutine runs `compute` off the event loop, without the
+        caller's context. The input, and what `compute` reads of ``context.app``, must be the same
+        when the model starts; else the call is denied.
+        """
+        return False
 
     def why_absent(self, context: FactContext) -> tuple[str, str]:  # noqa: ARG002
         """Return where in the input, and for want of what, a fact is absent; or two empty texts.
@@ -350,6 +368,12 @@ def outputs_of(kind: ObligationType) -> frozenset[str] | None:
     return cast("frozenset[str] | None", getattr(kind, "outputs", None))
 
 
+def release_blocks(kind: ObligationType, demand: Any) -> bool:
+    """Return whether meeting an obligation on the output blocks."""
+    find = getattr(kind, "release_blocks", None)
+    return find is not None and bool(find(demand))
+
+
 def keys_of(kind: ObligationType) -> frozenset[str]:
     """Return the keys of inputs that an obligation's errors may name."""
     return frozenset(getattr(kind, "keys", ()))
@@ -393,6 +417,17 @@ def prepare(source: FactSource, names: frozenset[str]) -> None:
     ready = getattr(source, "prepare", None)
     if ready is not None:
         ready(names)
+
+
+def blocks(source: FactSource, names: frozenset[str]) -> bool:
+    """Return whether computing some facts of a source blocks."""
+    find = getattr(source, "blocks", None)
+    return find is not None and bool(find(names))
+
+
+def giving_back_blocks(notes: RecordAnnotations) -> bool:
+    """Return whether giving back what a call has not used blocks."""
+    return any(getattr(give, "blocks", False) for give in notes.returns)
 
 
 def why_absent(source: FactSource, context: FactContext) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-# C declarations for ports.py, which compiles as it stands: the flow's fields without a lookup.
+# The C declarations of `_ports.py`.
 
 from guardrail.values cimport Decision
 
@@ -28,6 +28,7 @@ cdef class PendingObligations:
     cdef readonly tuple names
     cdef readonly tuple errors
     cdef readonly tuple demands
+    cdef readonly object releases_block
 
 
 cdef class PolicyAnswer:
@@ -39,6 +40,7 @@ cdef class PolicyAnswer:
 
 
 cdef class PolicyQuestion:
+    cdef readonly object blocking
     cdef readonly Decision refusal
     cdef readonly tuple wants
 

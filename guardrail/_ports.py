@@ -90,8 +90,8 @@ COUNTED: Final = (0, 2**63 - 1)
 class FactSource(Protocol):
     """Provides facts, which it computes from a call.
 
-    The optional parts (``prepare``, ``ranges``, ``plain``, ``why_absent``) and their defaults are
-    those of `guardrail.extensions.FactSourceBase`.
+    The optional parts (``prepare``, ``blocks``, ``ranges``, ``plain``, ``why_absent``) and their
+    defaults are those of `guardrail.extensions.FactSourceBase`.
     """
 
     @property
@@ -177,15 +177,21 @@ class BlockingStep:
 
     ``work`` runs once, on the calling thread or on another one; an exception in it counts as an
     error of the step. Its result is passed to ``then``, which may return another `BlockingStep`.
+    If the call is cancelled before ``work`` has begun, it runs only if ``must_run`` is true.
     """
 
-    __slots__ = ("then", "work")
+    __slots__ = ("must_run", "then", "work")
 
     def __init__(
-        self, work: Callable[[], Any], then: Callable[[Any], BlockingStep | None] | None = None
+        self,
+        work: Callable[[], Any],
+        then: Callable[[Any], BlockingStep | None] | None = None,
+        *,
+        must_run: bool = False,
     ) -> None:
         self.work = work
         self.then = then
+        self.must_run = must_run
 
 
 class ObligationType(Protocol):
@@ -458,7 +464,8 @@ class QuotaCounters(Protocol):
         """Return one hit to its counter, unless its window has ended.
 
         Called at most once for each object in ``taken``, if the input of a call is rejected after
-        the call took from the store. Exceptions are ignored: then the hit stays taken.
+        the call took from the store. Exceptions are ignored: then the hit stays taken. If a call to
+        the store can block, it runs outside of the event loop, as `acquire_all` does.
         """
         ...
 
@@ -496,7 +503,7 @@ class QuotaStore(Protocol):
     def waits(self) -> bool:
         """Whether a call to it can block, as on a network or a disk.
 
-        Then the flow calls `acquire_all` outside of the event loop in calls of coroutines.
+        Then the flow calls it outside of the event loop in calls of coroutines.
         """
         ...
 
@@ -603,7 +610,7 @@ class PendingObligations:
     ``admits`` are met before the model, and ``releases`` on its output, in this order; each item
     is an obligation type and an obligation. ``names`` are the names of all obligations,
     ``demands`` a short digest of each demand, and ``errors`` the policies that erred, as in the
-    record.
+    record. ``releases_block`` is true if one of ``releases`` blocks.
     """
 
     admits: tuple[tuple[ObligationType, Obligation], ...] = ()
@@ -611,6 +618,7 @@ class PendingObligations:
     names: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     demands: tuple[str, ...] = ()
+    releases_block: bool = False
 
 
 NOTHING_PENDING: Final = PendingObligations()
@@ -639,18 +647,20 @@ class PolicyQuestion:
     """What the flow needs of a question to the policies: see `guardrail.policy.Question`.
 
     ``refusal`` is the denial if no fact can change it; ``wants`` are the fact sources to compute,
-    each with the names that are read.
+    each with the names that are read; ``blocking`` are the namespaces of those that block.
     """
 
-    __slots__ = ("refusal", "wants")
+    __slots__ = ("blocking", "refusal", "wants")
 
     def __init__(
         self,
         refusal: Decision | None,
         wants: tuple[tuple[FactSource, frozenset[str]], ...],
+        blocking: frozenset[str] = frozenset(),
     ) -> None:
         self.refusal = refusal
         self.wants = wants
+        self.blocking = blocking
 
     def decide(self, facts: Mapping[str, Mapping[str, FactValue]]) -> PolicyAnswer:
         """Return the answer for some facts."""
@@ -673,6 +683,12 @@ class ShadowPort(DecisionPort, Protocol):
     """What the flow needs of policies that are not enforced: see `guardrail.policy.Shadow`."""
 
     questions: int
+
+    def ask_blocking(
+        self, principal: Principal, action: Entity, resource: Entity
+    ) -> PolicyQuestion | None:
+        """Return what `ask` returns, if computing its facts blocks; else ``None``."""
+        ...
 
     def compare(self, live: Decision, other: Decision) -> tuple[tuple[str, int], ...]:
         """Return the differences of the shadow's decision, as a record counts them."""

@@ -9,10 +9,11 @@ whatever could still become part of a match; the outlet releases the rest at the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from guardrail._hooks import Carrier, TextFilter, carrier_of, stream_of
-from guardrail._ports import ObligationContext, ObligationNotMet, ObligationType
+from guardrail._ports import BlockingStep, ObligationContext, ObligationNotMet, ObligationType
 from guardrail._type_names import a_type
 from guardrail.values import Obligation
 
@@ -81,25 +82,69 @@ class Outlet:
         """
         text = self._carrier.text_of(item)
         if text is None:
-            if self._last is None:
-                return (item,)
-            self._waiting.append(item)
-            return (self._waiting.pop(0),) if len(self._waiting) > LIMIT_WAITING else ()
+            return self._without_text(item)
         self._last = item
+        return self._carry(item, self._filter(text))
+
+    def pass_on_later(self, item: Any) -> Sequence[Any] | BlockingStep:
+        """Return what `pass_on` returns, or the step that filters the text and returns it.
+
+        The filters read the text only. An item that was changed meanwhile is blocked.
+        """
+        text = self._carrier.text_of(item)
+        if text is None:
+            return self._without_text(item)
+        self._last = item
+        return BlockingStep(partial(self._filter, text), partial(self._carry_same, item, text))
+
+    def finish(self) -> Sequence[Any]:
+        """Return the items that leave at the end, with the text that the filters held back."""
+        rest: Sequence[Any] = self._carry_rest(self._close())
+        return rest
+
+    def finish_later(self) -> BlockingStep:
+        """Return the step that does what `finish` does."""
+        return BlockingStep(self._close, self._carry_rest)
+
+    def _without_text(self, item: Any) -> Sequence[Any]:
+        """Return what leaves when an item without a text has come."""
+        if self._last is None:
+            return (item,)
+        self._waiting.append(item)
+        return (self._waiting.pop(0),) if len(self._waiting) > LIMIT_WAITING else ()
+
+    def _filter(self, text: str) -> str:
         for stage, policies in self._filters:
             text = _blamed(policies, stage.feed, text)
+        return text
+
+    def _carry(self, item: Any, text: str) -> Sequence[Any]:
+        """Return an item with its filtered text, after the items that wait."""
         if not text and type(item) is str:
             return ()
         waiting, self._waiting = self._waiting, []
         return (*waiting, self._carrier.with_text(item, text))
 
-    def finish(self) -> Sequence[Any]:
-        """Return the items that leave at the end, with the text that the filters held back."""
+    def _carry_same(self, item: Any, before: str, text: str) -> Any:
+        """Return what `_carry` returns, if the item still has the text that was filtered."""
+        if self._carrier.text_of(item) != before:
+            raise ObligationNotMet(
+                "An item of the stream was changed while its text was checked. Yield a new object "
+                "for each item.",
+                code="output_blocked",
+            )
+        return self._carry(item, text)
+
+    def _close(self) -> str:
+        """Return the text that the filters held back."""
         text = ""
         for stage, policies in self._filters:
             if text:
                 text = _blamed(policies, stage.feed, text)
             text += _blamed(policies, stage.close)
+        return text
+
+    def _carry_rest(self, text: str) -> Any:
         rest = (self._carrier.with_text(self._last, text),) if text else ()
         return (*rest, *self._waiting)
 

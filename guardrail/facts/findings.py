@@ -31,6 +31,15 @@ class Findings:
         self._own = own
         self._scanner: Scanner | None = None
 
+    @property
+    def blocks(self) -> bool:
+        """Whether one of the kinds has its own code, which can take long."""
+        if not self._own:
+            return False
+        from guardrail.detectors import ModelKind
+
+        return any(isinstance(kind, ModelKind) for kind in self._own)
+
     def prepare(self) -> Scanner:
         """Make the scanner at load, so that no call has to."""
         from guardrail.detectors import KINDS, Scanner

@@ -108,6 +108,10 @@ class InputFacts:
         if "findings" in names and prepare is not None:
             prepare()
 
+    def blocks(self, names: frozenset[str]) -> bool:
+        """Return whether a kind with its own code, such as a model, must read the texts."""
+        return "findings" in names and bool(getattr(self._findings, "blocks", False))
+
     def compute(self, names: frozenset[str], context: FactContext) -> Mapping[str, FactValue]:
         """Return the named facts that this kind of input has."""
         view = context.view

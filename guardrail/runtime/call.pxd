@@ -1,4 +1,4 @@
-# C declarations for call.py, which compiles as it stands: a call's fields without a lookup.
+# The C declarations of `call.py`.
 
 cimport cython
 
@@ -44,6 +44,8 @@ cdef class Call:
     cdef public object running
     cdef public object error_type
     cdef public bint recorded
+    cdef public bint off_loop
+    cdef public object computed
 
 
 cpdef FactContext fact_context_of(Call call, Identity identity)

@@ -25,6 +25,7 @@ from guardrail._ports import (
 )
 from guardrail._streams import Outlet
 from guardrail.errors import Denied, GuardUnavailable
+from guardrail.runtime.blocking_facts import ComputedFacts
 from guardrail.values import (
     NO_INPUT,
     Decision,
@@ -54,6 +55,7 @@ class Call:
         "arguments",
         "at",
         "cached",
+        "computed",
         "context",
         "decision",
         "decision_id",
@@ -68,6 +70,7 @@ class Call:
         "met",
         "named",
         "now",
+        "off_loop",
         "outlet",
         "output_bytes",
         "output_digest",
@@ -115,7 +118,9 @@ class Call:
         self.outlet: Outlet | None = None
         self.facts: Mapping[str, Mapping[str, FactValue]] = NO_FACTS
         self.input_digest = ""
-        self.digest_before_wait: str | None = None  # the input's, if an obligation waited
+        self.digest_before_wait: str | None = None  # the input's, if a check waited
+        self.off_loop = False  # whether the driver runs blocking steps off an event loop
+        self.computed: ComputedFacts | None = None  # if fact sources blocked
         self.named: tuple[str, str, tuple[tuple[str, FactValue], ...]] | None = None
         self.output_digest = ""
         self.output_rows = 0

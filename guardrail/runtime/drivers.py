@@ -27,6 +27,7 @@ from guardrail.runtime.flow import (
     release_item,
     release_rest,
     resume,
+    resume_release,
     settle,
 )
 from guardrail.values import Decision
@@ -76,11 +77,35 @@ async def _run_steps(call: Call, wait: BlockingStep | None) -> None:
     loop = asyncio.get_running_loop()
     try:
         while wait is not None:
-            settled = await loop.run_in_executor(None, settle, wait)
+            running = loop.run_in_executor(None, settle, wait)
+            settled = await (asyncio.shield(running) if wait.must_run else running)
             wait = resume(call, wait, *settled)
     except BaseException as error:
         interrupt(call, error)
         raise
+
+
+async def _end_release(call: Call, released: Any) -> Any:
+    """Run the steps of a release that block, on a thread, and wait for the record.
+
+    Returns the output, or the items of a stream. A cancellation is recorded.
+    """
+    import asyncio
+
+    settled: Any = None
+    try:
+        while call.waiting is not None and not call.recorded:
+            loop = asyncio.get_running_loop()
+            settled = await loop.run_in_executor(None, settle, call.waiting)
+            released = resume_release(call, *settled)
+            settled = None
+        if call.waiting is not None:
+            await _wait_for_record(call)
+    except BaseException as error:
+        released = settled = call.waiting = call.outlet = None  # they contain what may not leave
+        interrupt(call, error)
+        raise
+    return released
 
 
 def run_coroutine(
@@ -88,6 +113,7 @@ def run_coroutine(
 ) -> Coroutine[Any, Any, Any]:
     """Decide at the call, and return the coroutine that runs the model or raises the denial."""
     call = Call(target, value, arguments)
+    call.off_loop = True
     denied: Denied | None = None
     wait: BlockingStep | None = None
     try:
@@ -104,8 +130,9 @@ async def _run_coroutine(
         raise denied
     if wait is not None:
         await _run_steps(call, wait)
-    check_again(call)
-    enter(call)
+    wait = check_again(call) or enter(call)
+    if wait is not None:
+        await _run_steps(call, wait)
     try:
         output = await make()
     except BaseException as error:
@@ -116,7 +143,7 @@ async def _run_coroutine(
     try:
         output = release(call, output)
         if call.waiting is not None:
-            await _wait_for_record(call)
+            output = await _end_release(call, output)
     except BaseException:
         output = None  # so that the frames of the traceback do not contain it
         raise
@@ -195,10 +222,11 @@ def run_async_generator(
 ) -> AsyncGenerator[Any, Any]:
     """Decide at the call if no step blocks, else at the first item; return the generator."""
     call = Call(target, value, arguments)
+    call.off_loop = True
     return _run_async_generator(call, advance(call), make)
 
 
-async def _run_async_generator(
+async def _run_async_generator(  # noqa: PLR0912, PLR0915 (one loop: each item passes here)
     call: Call, wait: BlockingStep | None, make: Any
 ) -> AsyncGenerator[Any, Any]:
     if wait is not None:
@@ -207,9 +235,11 @@ async def _run_async_generator(
     step = argument = _later()
     thrown: BaseException | None = None
     is_begun = is_over = False
-    check_again(call)
+    wait = check_again(call)
     while True:
-        enter(call)
+        wait = wait or enter(call)
+        if wait is not None:
+            await _run_steps(call, wait)
         try:
             if not is_begun:
                 is_begun, source = True, make()
@@ -225,7 +255,9 @@ async def _run_async_generator(
         step, argument, thrown = source.__anext__, None, None
         try:
             pieces = release_rest(call, None) if is_over else release_item(call, item)
-        except Denied:
+            if call.waiting is not None:
+                pieces = await _end_release(call, pieces)
+        except BaseException:
             item = None
             await source.aclose()
             raise
@@ -294,16 +326,48 @@ class Enforcement:
 
     async def __aenter__(self) -> Enforcement:
         call = self._start()
+        call.off_loop = True
         wait = advance(call)
         if wait is not None:
             await _run_steps(call, wait)
-            check_again(call)
-        enter(call)
+            wait = check_again(call)
+        wait = wait or enter(call)
+        if wait is not None:
+            await _run_steps(call, wait)
         self._is_inside = True
         return self
 
     def release(self, output: Any) -> Any:
-        """Return what may leave of ``output``, or raise `OutputBlocked`. Once per block."""
+        """Return what may leave of ``output``, or raise `OutputBlocked`. Once per block.
+
+        It blocks while a model checks the output, or until the record is safe. In an event loop,
+        use `arelease`.
+        """
+        call = self._begin_release()
+        call.off_loop = False
+        try:
+            output = release(call, output)
+            wait_for_record(call)
+        except BaseException:
+            output = None
+            raise
+        return output
+
+    async def arelease(self, output: Any) -> Any:
+        """Return what `release` returns. What blocks runs off the event loop."""
+        call = self._begin_release()
+        call.off_loop = True
+        try:
+            output = release(call, output)
+            if call.waiting is not None:
+                output = await _end_release(call, output)
+        except BaseException:
+            output = None
+            raise
+        return output
+
+    def _begin_release(self) -> Call:
+        """Return the call of the block, whose one output is released now."""
         call = self._call
         if call is None or not self._is_inside:
             raise RuntimeError(
@@ -314,13 +378,7 @@ class Enforcement:
                 "The block has released an output before. Use a new block for each output."
             )
         self._is_released = True
-        try:
-            output = release(call, output)
-            wait_for_record(call)
-        except BaseException:
-            output = None
-            raise
-        return output
+        return call
 
     def __exit__(
         self,

@@ -1,4 +1,4 @@
-# C declarations for flow.py, which compiles as it stands: a call's fields without a lookup.
+# The C declarations of `flow.py`.
 
 cimport cython
 
@@ -15,10 +15,11 @@ cpdef _bound(Call call)
 @cython.locals(context=FactContext)
 cpdef _gather(Call call, Identity identity, PolicyQuestion question, dict facts)
 cpdef _refusal(Decision decision, PolicyQuestion question, FactContext context)
-cpdef tuple _compare_shadow(Call call, PolicyQuestion question, FactContext context, dict facts)
-@cython.locals(identity=Identity, context=FactContext, decision=Decision, facts=dict, question=PolicyQuestion,
-               answer=PolicyAnswer)
+cpdef tuple _compare_shadow(Call call, PolicyQuestion question, FactContext context, dict facts, known)
+@cython.locals(identity=Identity, context=FactContext, facts=dict, question=PolicyQuestion)
 cpdef _decide(Call call)
+@cython.locals(identity=Identity, decision=Decision, answer=PolicyAnswer)
+cpdef _decide_on(Call call, PolicyQuestion question, FactContext context, dict facts, known)
 @cython.locals(admits=tuple, held=Obligation)
 cpdef _meet(Call call)
 cpdef _intend(Call call)

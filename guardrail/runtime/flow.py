@@ -20,15 +20,17 @@ import decimal
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
-from guardrail._hooks import spends, why_absent
+from guardrail._hooks import giving_back_blocks, release_blocks, spends, why_absent
 from guardrail._ports import (
     BlockingStep,
     FactContext,
+    FactSource,
     ObligationContext,
     ObligationNotMet,
+    ObligationType,
     PolicyQuestion,
 )
 from guardrail._streams import can_stream, open_outlet
@@ -39,6 +41,15 @@ from guardrail.errors import (
     InputRejected,
     NotAuthenticated,
     NotAuthorized,
+)
+from guardrail.runtime.blocking_facts import (
+    AppFactsRead,
+    ComputedFacts,
+    Facts,
+    ShadowFacts,
+    Wanted,
+    compute,
+    copy_context,
 )
 from guardrail.runtime.call import (
     RUNNING,
@@ -51,7 +62,7 @@ from guardrail.runtime.call import (
     mark_return,
     record_of,
 )
-from guardrail.runtime.shadow import differences, failure
+from guardrail.runtime.shadow_comparison import blocking, differences, failure
 from guardrail.values import (
     Decision,
     Entity,
@@ -166,8 +177,27 @@ def _decide(call: Call) -> BlockingStep | None:
         )
     call.resource = resource
     question = call.snapshot.ask(identity.principal, target.action, resource)
+    if call.off_loop and (question.blocking or call.runtime.shadow is not None):
+        wait = _compute_blocking(call, identity, question)
+        if wait is not None:
+            return wait
     facts: dict[str, Mapping[str, FactValue]] = {}
     context = _gather(call, identity, question, facts)
+    _decide_on(call, question, context, facts, None)
+    return None
+
+
+def _decide_on(
+    call: Call,
+    question: PolicyQuestion,
+    context: FactContext | None,
+    facts: dict[str, Mapping[str, FactValue]],
+    known: ShadowFacts | None,
+) -> None:
+    """Decide on the facts; ``known`` are those that were computed for the shadow already."""
+    target, identity, resource = call.target, call.identity, call.resource
+    if identity is None or resource is None:
+        raise GuardUnavailable("The call has no identity.")
     answer = question.decide(facts)
     decision = answer.decision
     call.decision = decision
@@ -176,7 +206,7 @@ def _decide(call: Call) -> BlockingStep | None:
     call.cached = answer.cached
     call.pending = answer.pending
     if call.runtime.shadow is not None:
-        call.differences = _compare_shadow(call, question, context, facts)
+        call.differences = _compare_shadow(call, question, context, facts, known)
     if not decision.allowed:
         raise _refusal(decision, question, context)
     if decision.obligations:
@@ -194,7 +224,6 @@ def _decide(call: Call) -> BlockingStep | None:
                 if not can_stream(kind):
                     _refuse_stream(held)
             call.outlet = open_outlet(call.pending.releases, call.context)
-    return None
 
 
 def _gather(
@@ -211,6 +240,120 @@ def _gather(
     for source, names in question.wants:
         # Without names, the namespace is read whole: all facts that were passed.
         facts[source.namespace] = source.compute(names or frozenset(context.app), context)
+    call.stage = "decide"
+    return context
+
+
+def _compute_blocking(
+    call: Call, identity: Identity, question: PolicyQuestion
+) -> BlockingStep | None:
+    """Return the step that computes the facts whose sources block; ``None`` if there are none.
+
+    The other facts are computed here, in the context of the caller. What blocks for the shadow is
+    computed in the same step.
+    """
+    needs_facts = question.refusal is None and bool(question.wants)
+    shadow_question = None
+    if call.runtime.shadow is not None:
+        shadow_question = _ask_blocking_shadow(call, identity)
+    if shadow_question is None and not (needs_facts and question.blocking):
+        return None
+    try:
+        context = fact_context_of(call, identity)
+    except Exception:
+        if needs_facts:
+            raise
+        return None  # only the shadow needs them: `_compare_shadow` records the failure
+    copy, app = copy_context(context)
+    call.stage = "facts"
+    facts: dict[str, Mapping[str, FactValue]] = {}
+    wanted: list[tuple[FactSource, frozenset[str]]] = []
+    for source, names in question.wants if needs_facts else ():
+        if source.namespace in question.blocking:
+            wanted.append((source, names or frozenset(app)))
+        else:
+            facts[source.namespace] = source.compute(names or frozenset(context.app), context)
+    own = context if needs_facts else None
+    if wanted:  # a shadow changes nothing about the call
+        call.digest_before_wait = _digest(call, call.view)
+    return BlockingStep(
+        partial(_compute_off_loop, question, wanted, shadow_question, copy, app),
+        partial(_decide_after_wait, call, question, own, facts),
+    )
+
+
+def _ask_blocking_shadow(call: Call, identity: Identity) -> PolicyQuestion | None:
+    """Return the question of the shadow, if computing its facts blocks."""
+    shadow, resource = call.runtime.shadow, call.resource
+    if shadow is None or resource is None:
+        return None
+    try:
+        return shadow.ask_blocking(identity.principal, call.target.action, resource)
+    except Exception:
+        return None  # `_compare_shadow` fails as well, and records it
+
+
+def _compute_off_loop(
+    question: PolicyQuestion,
+    wanted: Wanted,
+    shadow_question: PolicyQuestion | None,
+    context: FactContext,
+    app: AppFactsRead,
+) -> tuple[ComputedFacts | None, ShadowFacts | None]:
+    """Compute the facts that block: those of the call, then those of the shadow."""
+    facts = ComputedFacts(app, compute(wanted, context)) if wanted else None
+    if shadow_question is None:
+        return facts, None
+    try:
+        shadow_wanted = blocking(question, shadow_question, context)
+        return facts, ShadowFacts(shadow_question, compute(shadow_wanted, context))
+    except Exception as fault:
+        return facts, ShadowFacts(shadow_question, fault)
+
+
+def _decide_after_wait(
+    call: Call,
+    question: PolicyQuestion,
+    context: FactContext | None,
+    others: Facts,
+    computed: tuple[ComputedFacts | None, ShadowFacts | None],
+) -> None:
+    """Decide on all facts, and end the step that waited for some of them."""
+    call.stage = "decide"
+    call.computed, shadow_facts = computed
+    known = call.computed.facts if call.computed is not None else {}
+    facts: dict[str, Mapping[str, FactValue]] = {}
+    if context is not None:
+        for source, _ in question.wants:  # in the order of the plan
+            namespace = source.namespace
+            facts[namespace] = known[namespace] if namespace in known else others[namespace]
+    _decide_on(call, question, context, facts, shadow_facts)
+    call.at += 1
+
+
+def _gather_after_wait(
+    call: Call,
+    identity: Identity,
+    question: PolicyQuestion,
+    facts: dict[str, Mapping[str, FactValue]],
+    computed: ComputedFacts,
+) -> FactContext:
+    """Compute the facts of a question again, but for those whose sources block.
+
+    What these have read must be the same. Sources that block are not asked twice.
+    """
+    call.stage = "facts"
+    context = fact_context_of(call, identity)
+    if _digest(call, call.view) != call.digest_before_wait or not call.digest_before_wait:
+        raise _changed(call.target.input_name)
+    if not computed.app.is_same(context.app):
+        raise _changed("facts=")
+    for source, names in question.wants:
+        namespace = source.namespace
+        if namespace in computed.facts:
+            facts[namespace] = computed.facts[namespace]
+        else:
+            facts[namespace] = source.compute(names or frozenset(context.app), context)
     call.stage = "decide"
     return context
 
@@ -245,10 +388,11 @@ def _compare_shadow(
     question: PolicyQuestion,
     context: FactContext | None,
     facts: dict[str, Mapping[str, FactValue]],
+    known: ShadowFacts | None,
 ) -> tuple[tuple[str, int], ...]:
     """Return how the shadow's decision differs. The call's decision stays the same."""
     try:
-        return differences(call, question, context, facts)
+        return differences(call, question, context, facts, known)
     except Exception as fault:
         return failure(fault)
 
@@ -276,7 +420,7 @@ def _meet(call: Call) -> BlockingStep | None:
         except ObligationNotMet as unmet:
             raise unmet.denial(held.policies) from None
         if wait is not None:
-            if not spends(kind):
+            if not spends(kind) and call.digest_before_wait is None:
                 call.digest_before_wait = _digest(call, call.view)
             return wait
     return None
@@ -327,23 +471,37 @@ def advance(call: Call) -> BlockingStep | None:
             call.view.buffer.release()  # else the model could not resize its input
         return None
     except Exception as fault:
-        error = _refused(call, fault)
+        error = denial_of(call, fault)
     except BaseException as interruption:
         conclude_quietly(call, "cancelled", type(interruption).__name__)
         raise
+    return _deny(call, error)
+
+
+def _deny(call: Call, error: Denied) -> BlockingStep | None:
+    """Give back unused quota, and raise the denial of a call whose model does not run.
+
+    If giving back blocks, an async driver gets the step for it, which ends with the denial.
+    """
+    context = call.context
+    notes = context.notes if context is not None else None
+    if notes is not None:
+        if call.off_loop and giving_back_blocks(notes):
+            give_back = partial(_give_back, notes)
+            return BlockingStep(give_back, partial(_deny_after_wait, call, error), must_run=True)
+        _give_back(notes)
     raise denied(call, "denied", error)
 
 
-def _refused(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> Denied:
-    """Return the denial of a call whose model does not run, and give back unused quota."""
-    error = denial_of(call, fault, policies)
-    context = call.context
-    if context is not None and context.notes is not None:
-        try:
-            context.notes.give_back()
-        except Exception:
-            pass  # the quota stays spent
-    return error
+def _give_back(notes: RecordAnnotations) -> None:
+    try:
+        notes.give_back()
+    except Exception:
+        pass  # the quota stays spent
+
+
+def _deny_after_wait(call: Call, error: Denied, nothing: None) -> BlockingStep | None:  # noqa: ARG001
+    raise denied(call, "denied", error)
 
 
 def settle(wait: BlockingStep) -> tuple[Any, Exception | None]:
@@ -366,37 +524,38 @@ def resume(
             raise fault
         following = wait.then(result) if wait.then is not None else None
     except Exception as other:
-        error = _refused(call, other, held.policies if held is not None else ())
+        error = denial_of(call, other, held.policies if held is not None else ())
     else:
         return following if following is not None else advance(call)
-    raise denied(call, "denied", error)
+    return _deny(call, error)
 
 
-def check_again(call: Call) -> None:
+def check_again(call: Call) -> BlockingStep | None:
     """Check the input again right before the model starts, if the model starts after the check.
 
     In between, the input may have been changed: a list that was passed to a coroutine, or an array
     while a step waited on another thread. Identity, time and decision stay those of the call. With
     the current arguments, the policies must still allow the call, and demand the same of it. An
     obligation that spends is not met twice: the size that it measured must be the same. If no
-    argument can change, this costs one comparison. Raises `Denied`.
+    argument can change, this costs one comparison. Raises `Denied`; if giving back quota blocks, it
+    returns the step that ends with the denial.
     """
     target, runtime = call.target, call.runtime
     changes = bool(target.input_name) and not is_fixed(call.value)
     if not changes and (not target.asks_arguments or _are_fixed(call.arguments)):
-        return
+        return None
     if not runtime.checks_again:
-        return
+        return None
     try:
         _repeat_steps(call, changes)
         call.stage = "model"
-        return
+        return None
     except Exception as fault:
-        error = _refused(call, fault)
+        error = denial_of(call, fault)
     except BaseException as interruption:
         conclude_quietly(call, "cancelled", type(interruption).__name__)
         raise
-    raise denied(call, "denied", error)
+    return _deny(call, error)
 
 
 def _repeat_steps(call: Call, changes: bool) -> None:
@@ -439,7 +598,11 @@ def _decide_again(call: Call, identity: Identity, measured: View) -> None:
     call.stage = "decide"
     question = call.snapshot.ask(identity.principal, target.action, resource)
     facts: dict[str, Mapping[str, FactValue]] = {}
-    context = _gather(call, identity, question, facts)
+    computed = call.computed
+    if computed is None:
+        context = _gather(call, identity, question, facts)
+    else:
+        context = _gather_after_wait(call, identity, question, facts, computed)
     answer = question.decide(facts)
     decision = answer.decision
     if not decision.allowed:
@@ -563,18 +726,21 @@ def _are_fixed(arguments: Any) -> bool:
     return is_fixed(positional) and all(is_fixed(each) for each in named.values())
 
 
-def enter(call: Call) -> None:
-    """Prepare this context for the model; `leave` must follow."""
+def enter(call: Call) -> BlockingStep | None:
+    """Prepare this context for the model; `leave` must follow.
+
+    Raises `Denied`; if giving back quota blocks, it returns the step that ends with the denial.
+    """
     try:
         runtime = call.runtime
         if runtime.frames:
             call.framed = runtime.sink.enter(call.handle)
     except Exception as fault:
-        error = _refused(call, fault)
+        error = denial_of(call, fault)
     else:
         call.running = _set_running(call.decision_id)
-        return
-    raise denied(call, "denied", error)
+        return None
+    return _deny(call, error)
 
 
 def leave(call: Call) -> None:
@@ -595,7 +761,7 @@ def release(call: Call, output: Any) -> Any:
     """Return the part of the model's output that may leave, after its record; or raise.
 
     If ``call.waiting`` is set afterwards, the output may leave only when that step has ended: see
-    `end_wait`.
+    `end_wait`. If the call has no record yet, an obligation blocks: see `resume_release`.
     """
     mark_return(call)
     call.stage = "release"
@@ -610,6 +776,8 @@ def release(call: Call, output: Any) -> Any:
             )
         context = call.context
         if context is not None:
+            if call.off_loop and call.pending.releases_block:
+                return _release_from(call, context, 0, output)
             for meeting, held in call.pending.releases:
                 call.stage = held.name
                 try:
@@ -628,6 +796,56 @@ def release(call: Call, output: Any) -> Any:
     except Exception as fault:
         error = denial_of(call, fault)
     output = None  # so that a debugger or an error report does not find it in this frame
+    raise denied(call, "blocked", error)
+
+
+def _release_from(call: Call, context: ObligationContext, at: int, output: Any) -> Any:
+    """Meet the obligations on the output from a position on, up to the first one that blocks."""
+    releases = call.pending.releases
+    while at < len(releases):
+        kind, held = releases[at]
+        at += 1
+        call.stage = held.name
+        meet = partial(_meet_release, kind, held, output, context)
+        if release_blocks(kind, held.demand):
+            call.waiting = BlockingStep(meet, partial(_release_from, call, context, at))
+            return None
+        output = meet()
+    naming = call.runtime.naming
+    if naming is not None:
+        made: Any = type(output)
+        is_array = _nature(made) == _ARRAY
+        call.output_rows, call.output_bytes = size_of(output, is_array)
+        call.output_digest = naming.output(output)
+    conclude(call, "released")
+    return output
+
+
+def _meet_release(
+    kind: ObligationType, held: Obligation, output: Any, context: ObligationContext
+) -> Any:
+    try:
+        return kind.release(held.demand, output, context)
+    except ObligationNotMet as unmet:
+        raise unmet.denial(held.policies) from None
+
+
+def resume_release(call: Call, result: Any, fault: Exception | None) -> Any:
+    """Go on with the output, or with the items of a stream, after ``call.waiting``.
+
+    Takes what `settle` returned, and returns what `release` or `release_item` would have returned.
+    If ``call.waiting`` is set again, the next obligation blocks.
+    """
+    wait = call.waiting
+    call.waiting = None
+    try:
+        if fault is not None:
+            raise fault
+        return wait.then(result) if wait is not None and wait.then is not None else result
+    except Exception as other:
+        error = denial_of(call, other)
+    wait = result = fault = call.outlet = None  # they contain what may not leave
+    mark_return(call)
     raise denied(call, "blocked", error)
 
 
@@ -658,12 +876,21 @@ def block(call: Call, message: str) -> Denied:
 
 
 def release_item(call: Call, item: Any) -> Sequence[Any]:
-    """Return the items that may leave after a stream has yielded one; or raise."""
+    """Return the items that may leave after a stream has yielded one; or raise.
+
+    If ``call.waiting`` is set afterwards, a filter blocks: see `resume_release`.
+    """
     outlet = call.outlet
     if outlet is None:
         return (item,)
     call.stage = "release"
     try:
+        if call.off_loop and call.pending.releases_block:
+            passing = outlet.pass_on_later(item)
+            if not isinstance(passing, BlockingStep):
+                return passing
+            call.waiting = passing
+            return ()
         return outlet.pass_on(item)
     except Exception as fault:
         mark_return(call)
@@ -676,6 +903,7 @@ def release_rest(call: Call, value: Any) -> Sequence[Any]:
     """Return what the filters still hold back when a stream has ended; or raise.
 
     No filter checks the generator's return value, ``value``: under obligations it may not leave.
+    If ``call.waiting`` is set afterwards, a filter blocks: see `resume_release`.
     """
     mark_return(call)
     outlet = call.outlet
@@ -689,6 +917,9 @@ def release_rest(call: Call, value: Any) -> Sequence[Any]:
                 "Yield the value, or return nothing.",
                 code="output_blocked",
             )
+        if call.off_loop and call.pending.releases_block:
+            call.waiting = outlet.finish_later()
+            return ()
         return outlet.finish()
     except Exception as fault:
         error = denial_of(call, fault)

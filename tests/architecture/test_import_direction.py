@@ -26,7 +26,7 @@ HOMES = {
     "typer": {"cli"},
     "rich": {"cli"},
     "sklearn": {"cli"},
-    "ruamel": {"_documents.py", "cli"},
+    "yaml": {"_documents.py", "_yaml.py"},
     "numpy": {"facts", "obligations", "cli", "testing"},
     "jsonschema_rs": {"obligations"},
     "junitparser": {"cli"},

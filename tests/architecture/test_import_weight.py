@@ -10,11 +10,11 @@ import pytest
 from bundles import GRANT, PATIENTS
 
 #: Loaded lazily, where first used: numpy by arrays of the model's alone, `limits` by a quota store
-#: that is built on it, `jwt` by an identity provider, `ruamel` by a spec, the rest by the command
+#: that is built on it, `jwt` by an identity provider, `yaml` by a spec, the rest by the command
 #: line or tests.
 HEAVY = {
     "numpy", "limits", "jwt", "cryptography", "sklearn", "typer", "rich", "click", "hypothesis",
-    "ruamel", "redis", "requests", "pytest", "jsonschema_rs", "junitparser",
+    "yaml", "redis", "requests", "pytest", "jsonschema_rs", "junitparser",
 }  # fmt: skip
 #: Loaded by the first guard, not with the package: what reads and checks a bundle.
 LATE = {
@@ -72,7 +72,7 @@ INPUT = '@id("i") @input("patients") forbid (principal, action == Action::"predi
     [
         (GRANT, None, set()),
         (GRANT + ROUND, None, set()),
-        (GRANT + INPUT, PATIENTS, {"ruamel"}),
+        (GRANT + INPUT, PATIENTS, {"yaml"}),
         (GRANT + QUOTA, None, set()),
     ],
     ids=["grant", "round", "input", "quota"],

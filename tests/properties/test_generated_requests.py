@@ -126,7 +126,7 @@ def test_what_is_told_of_it_as_a_test_is_that_request(folder, bundle):
 def seen(bundle, holds, **asked):
     """Return a request of which something holds."""
     how = settings(
-        max_examples=1_000, database=None, deadline=None, derandomize=True,
+        max_examples=10_000, database=None, deadline=None, derandomize=True,
         phases=(Phase.generate,),
     )  # fmt: skip
     return find(requests(bundle, **asked), holds, settings=how)

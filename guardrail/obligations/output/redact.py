@@ -133,6 +133,10 @@ class Redact(OutputFilter):
         """Return whether a demand concerns only the fields that it names."""
         return all(rule.column for rule in demand)
 
+    def release_blocks(self, demand: Demand) -> bool:
+        """Return whether a demand names a kind with its own code, such as a model."""
+        return not self._models.isdisjoint([rule.kind for rule in demand])
+
     def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:
         """Return a copy of ``output`` without the kinds that the demand names.
 
@@ -144,7 +148,7 @@ class Redact(OutputFilter):
         """
         if type(output) is str:
             return self.cut(demand, _NOWHERE, output, context.notes)
-        if not self._models.intersection(rule.kind for rule in demand):
+        if not self.release_blocks(demand):
             return walk(output, _RedactLeaves(self, demand, context.notes))
         known = KnownFindings()  # a model reads all texts in batches before the first one is cut
         walk(output, _RedactLeaves(self, demand, None, known))

@@ -12,7 +12,7 @@ Cython compiles this file with ``obligation.pxd``; it also runs as plain Python.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -181,7 +181,8 @@ class Quota:
             if notes is not None:
                 for hit in hits:
                     notes.add(hit.counts)
-                self._return_unused(demand, hits, taken, store, notes)
+                blocks = self._storage.waits
+                self._return_unused(demand, hits, taken, store, notes, blocks=blocks)
 
         if self._storage.waits:
             return BlockingStep(take, finish)
@@ -195,6 +196,8 @@ class Quota:
         taken: list[Any],
         counters: Counters | QuotaCounters,
         notes: RecordAnnotations,
+        *,
+        blocks: bool = False,
     ) -> None:
         """Register the amounts to give back if the input is rejected: all but the call itself."""
         weighed = [
@@ -203,7 +206,9 @@ class Quota:
             if limit.unit != "calls"
         ]
         if weighed:
-            notes.returns = (*notes.returns, partial(_give_back, counters, weighed))
+            give_back = partial(_give_back, counters, weighed)
+            returned = _BlockingReturn(give_back) if blocks else give_back
+            notes.returns = (*notes.returns, returned)
 
     def mutate(self, argument: str) -> Iterator[ArgumentChange]:
         """Yield changes of an argument that limit less."""
@@ -212,6 +217,20 @@ class Quota:
     def release(self, demand: Demand, output: Any, context: ObligationContext) -> Any:  # noqa: ARG002
         """Return the output unchanged."""
         return output
+
+
+class _BlockingReturn:
+    """Gives back to a store that can wait: see `RecordAnnotations.returns`."""
+
+    __slots__ = ("_give_back",)
+
+    blocks = True
+
+    def __init__(self, give_back: Callable[[], tuple[tuple[str, int], ...]]) -> None:
+        self._give_back = give_back
+
+    def __call__(self) -> tuple[tuple[str, int], ...]:
+        return self._give_back()
 
 
 def _give_back(

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from guardrail._hooks import blocks
 from guardrail._ports import FactSource
 from guardrail.errors import Fault
 from guardrail.policy.engine.read_sets import Access, ReadSet
@@ -42,6 +43,7 @@ class Plan:
     ``may_hold_entities`` is false if no fact that is read can be or contain an entity.
     ``flat`` are the facts that are read, as (namespace, name, type); ``None`` if one of them is a
     record, a set or an entity. ``demands_context`` tells whether an annotation reads the context.
+    ``blocking`` are the namespaces of the sources that block while they compute these facts.
     """
 
     action: Entity
@@ -52,6 +54,7 @@ class Plan:
     reads: Mapping[str, frozenset[tuple[str, ...]]]
     flat: tuple[tuple[str, str, str], ...] | None
     demands_context: bool
+    blocking: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +148,11 @@ def _plan(
         kind = types.get((action, Path("context", path)))
         if kind is not None:  # None: the action has no such name in the schema
             _add_to_shape(shape, path, kind)
+    wants = _wants(shape, by_namespace)
     return Plan(
         action=action,
         has_grant=any(policy.kind == "grant" for policy in matching.policies),
-        wants=_wants(shape, by_namespace),
+        wants=wants,
         shape=shape,
         may_hold_entities=_may_hold_entities(shape),
         reads={
@@ -161,6 +165,7 @@ def _plan(
         demands_context=any(
             path.root == "context" for paths in matching.read_by_demands.values() for path in paths
         ),
+        blocking=frozenset(source.namespace for source, names in wants if blocks(source, names)),
     )
 
 

@@ -55,6 +55,19 @@ class Shadow:
         self.questions += 1
         return self._snapshot.ask(principal, action, resource)
 
+    def ask_blocking(
+        self, principal: Principal, action: Entity, resource: Entity
+    ) -> Question | None:
+        """Return what `ask` returns, if computing its facts blocks; else ``None``."""
+        plan = self._snapshot.plans.get(action)
+        if plan is None or not plan.blocking:
+            return None
+        question = self._snapshot.ask(principal, action, resource)
+        if question.refusal is not None:
+            return None
+        self.questions += 1
+        return question
+
     def compare(self, live: Decision, other: Decision) -> tuple[tuple[str, int], ...]:
         """Return the differences between two decisions, as a record counts them.
 

@@ -14,7 +14,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
-from guardrail._hooks import subsumed_by
+from guardrail._hooks import release_blocks, subsumed_by
 from guardrail._ports import (
     NOTHING_PENDING,
     ObligationType,
@@ -56,7 +56,7 @@ _MESSAGES: Final = {
         "The policies read an entity that the bundle lacks. Add it to entities.json; "
         "`guardrail check` names it."
     ),
-    "undeclared_action": "The schema declares no such action that applies to anything. Correct it.",
+    "undeclared_action": "The schema declares no such action, or it applies to nothing. Name one.",
     "no_grant": "No policy grants this call. Ask for a grant, or call as somebody who has one.",
     "evaluation_error": "A policy that could forbid this call could not be evaluated.",
 }
@@ -86,7 +86,10 @@ class Question(PolicyQuestion):
         resource: Entity | None = None,
         refusal: Decision | None = None,
     ) -> None:
-        super().__init__(refusal, plan.wants if plan else ())
+        if plan is None:
+            super().__init__(refusal, ())
+        else:
+            super().__init__(refusal, plan.wants, plan.blocking)
         self.snapshot = snapshot
         self.plan = plan
         self.principal = principal
@@ -364,14 +367,14 @@ class Snapshot:
     def _pending(self, decision: Decision) -> PendingObligations:
         held = [(self.obligations[each.name], each) for each in decision.obligations]
         idle = {name for kind, _ in held for name in subsumed_by(kind)}
+        releases = tuple([pair for pair in held if pair[0].on_release and pair[1].name not in idle])
         return PendingObligations(
             admits=tuple([pair for pair in held if pair[0].on_admit]),
-            releases=tuple(
-                [pair for pair in held if pair[0].on_release and pair[1].name not in idle]
-            ),
+            releases=releases,
             names=tuple([each.name for _, each in held]),
             errors=tuple([error.policy for error in decision.errors]),
             demands=tuple([self._digest(kind, each) for kind, each in held]),
+            releases_block=any(release_blocks(kind, each.demand) for kind, each in releases),
         )
 
     def _digest(self, kind: ObligationType, held: Obligation) -> str:

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
+from guardrail._hooks import release_blocks
 from guardrail._ports import (
     NOTHING_PENDING,
     BlockingStep,
@@ -224,9 +225,12 @@ class _ObservingQuestion(PolicyQuestion):
     __slots__ = ("_call", "_question", "_revision")
 
     def __init__(self, question: PolicyQuestion | None, call: _ObservedCall, revision: str) -> None:
-        wants = () if question is None or question.refusal is not None else question.wants
+        is_asked = question is not None and question.refusal is None
+        wants = question.wants if question is not None and is_asked else ()
         super().__init__(
-            None, tuple((_ObservingFactSource(source, call), names) for source, names in wants)
+            None,
+            tuple((_ObservingFactSource(source, call), names) for source, names in wants),
+            question.blocking if question is not None and is_asked else frozenset(),
         )
         self._question = question
         self._call = call
@@ -300,6 +304,7 @@ def _observed(pending: PendingObligations, call: _ObservedCall) -> PendingObliga
         pending.names,
         pending.errors,
         pending.demands,
+        pending.releases_block,
     )
 
 
@@ -323,6 +328,9 @@ class _ObservingObligation:
 
     def parse(self, clause: Clause) -> Any:
         return self._kind.parse(clause)
+
+    def release_blocks(self, demand: Any) -> bool:
+        return release_blocks(self._kind, demand)
 
     def reads(self, demand: Any) -> tuple[Path, ...]:
         return self._kind.reads(demand)

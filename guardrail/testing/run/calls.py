@@ -204,7 +204,7 @@ class _TestQuestion(PolicyQuestion):
         self, question: Question, case: PolicyTestCase, called: CallResult, unstated: UnstatedFacts
     ) -> None:
         wants = tuple((_StatedFactSource(source, case), names) for source, names in question.wants)
-        super().__init__(question.refusal, wants)
+        super().__init__(question.refusal, wants, question.blocking)
         self._question = question
         self._case = case
         self._called = called
@@ -231,7 +231,14 @@ class _TestAnswer(PolicyAnswer):
             if case.input is not None or kind.name not in _OF_INPUT
         )
         releases = pending.releases if case.output is not None else ()
-        kept = PendingObligations(admits, releases, pending.names, pending.errors, pending.demands)
+        kept = PendingObligations(
+            admits,
+            releases,
+            pending.names,
+            pending.errors,
+            pending.demands,
+            pending.releases_block,
+        )
         super().__init__(answer.decision, kept, answer.cached)
         self._answer = answer
 

@@ -180,12 +180,13 @@ class Principal:
         given: Any = parents  # whatever it is declared to be
         if isinstance(given, _NO_PARENTS):
             raise _unlike("parents", "a list of `Entity`", parents)
+        groups = _parents(given)
         if attrs is not None and not isinstance(attrs, Mapping):
             raise _unlike("attrs", "a dict of attributes by name", attrs)
         put = object.__setattr__
         put(self, "type", type)
         put(self, "id", id)
-        put(self, "parents", tuple(parents))
+        put(self, "parents", groups)
         put(self, "attrs", frozen(attrs or {}))
         told = (issuer, mfa, scopes, actor, authenticated_at, expires_at)
         put(self, "authentication", None if told == _UNTOLD else _authentication(told))
@@ -210,6 +211,22 @@ def _unlike(name: str, wanted: str, got: object) -> ConfigurationError:
     return ConfigurationError(
         f"A principal's `{name}` must be {wanted}, got {got.__class__.__name__}."
     )
+
+
+def _parents(given: Any) -> tuple[Entity, ...]:
+    """Return the parents of a principal, each of them an `Entity`."""
+    if not isinstance(given, Iterable):
+        raise _unlike("parents", "a list of `Entity`", given)
+    parents = tuple(given)
+    index = 0
+    for parent in parents:
+        if not isinstance(parent, Entity):
+            raise ConfigurationError(
+                f'`parents[{index}]`: expected an Entity, such as Entity("Role", "agent"); '
+                f"got {parent.__class__.__name__}."
+            )
+        index += 1
+    return parents
 
 
 def _principal(

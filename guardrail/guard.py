@@ -392,9 +392,9 @@ class Guard:
         Raises:
             ConfigurationError: at decoration, if the function can't be wrapped, if the schema
                 does not declare the action, if the action does not apply to a resource of this
-                type, if a callable can't take the function's arguments, or if an obligation of the policies can't apply to the
-                output, by its spec or by the function's return type: for example, a masked field
-                that the output can't have.
+                type, if a callable can't take the function's arguments, or if an obligation of the
+                policies can't apply to the output, by its spec or by the function's return type:
+                for example, a masked field that the output can't have.
         """
         from guardrail.obligations import impossible_by_return_type, impossible_by_specs
 

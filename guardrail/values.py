@@ -218,14 +218,12 @@ def _parents(given: Any) -> tuple[Entity, ...]:
     if not isinstance(given, Iterable):
         raise _unlike("parents", "a list of `Entity`", given)
     parents = tuple(given)
-    index = 0
-    for parent in parents:
+    for index, parent in enumerate(parents):
         if not isinstance(parent, Entity):
             raise ConfigurationError(
                 f'`parents[{index}]`: expected an Entity, such as Entity("Role", "agent"); '
                 f"got {parent.__class__.__name__}."
             )
-        index += 1
     return parents
 
 

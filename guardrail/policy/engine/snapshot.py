@@ -277,7 +277,7 @@ class Snapshot:
         return f"{what} of a type that the schema does not declare"
 
     def is_known(self, resource: Entity) -> bool:
-        """Tell whether a call may be about a resource: the bundle has it, or allows unknown ones."""
+        """Tell whether the bundle has a resource, or allows one that it does not have."""
         if self.store.knows(resource):
             return True
         if not self._allow_unknown_resources or self.schema.is_enum_type(resource.type):

@@ -1,6 +1,7 @@
 """The `[audit]` table: valid settings, errors, and the sinks that it names."""
 
 import os
+from pathlib import Path
 
 import pytest
 

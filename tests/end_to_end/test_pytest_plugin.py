@@ -317,7 +317,7 @@ def test_fixtures_guard_an_application(project):
     )  # fmt: skip
     (folder / "test_app.py").write_text(USING)
     done = run(folder)
-    assert (done.returncode, counts(done)) == (0, {"passed": 5}), done.stdout
+    assert (done.returncode, counts(done)) == (0, {"passed": 8}), done.stdout
     assert not (folder / "journal").exists()
 
 

@@ -137,7 +137,8 @@ class TestTensors:
         assert (error.path, "expected a tensor; got a record" in error.message) == ("visit", True)
 
     def test_a_list_is_no_tensor_and_the_message_says_what_makes_one_of_it(self, obligation):
-        error = refusal(obligation, take_view([[1.0, 2.0]], "patients", Bounds()), "patients")
+        view = take_view([[1.0, 2.0]], name="patients", bounds=Bounds())
+        error = refusal(obligation, view, "patients")
         assert error.message == (
             "patients: expected a tensor; got a list. Pass numpy.asarray(...) of it."
         )

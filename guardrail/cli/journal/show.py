@@ -72,7 +72,9 @@ def show(
     policy: Annotated[str, typer.Option(help="Calls that this policy decided.")] = "",
     principal: Annotated[
         str,
-        typer.Option(help="Calls of this caller, as the journal names it; a cut name: k1:4bf5…."),
+        typer.Option(
+            help="Calls of this caller, by its name in the journal, in full or shortened: k1:4bf5…."
+        ),
     ] = "",
     principal_type: Annotated[str, typer.Option(help="Calls of callers of this type.")] = "",
     resource: Annotated[str, typer.Option(help="Calls on the resource with this id.")] = "",

@@ -179,12 +179,13 @@ class Principal:
         given: Any = parents  # whatever it is declared to be
         if isinstance(given, _NO_PARENTS):
             raise _wrong_type("parents", "a list of `Entity`", parents)
+        groups = _parents(given)
         if attrs is not None and not isinstance(attrs, Mapping):
             raise _wrong_type("attrs", "a dict of attributes by name", attrs)
         put = object.__setattr__
         put(self, "type", type)
         put(self, "id", id)
-        put(self, "parents", tuple(parents))
+        put(self, "parents", groups)
         put(self, "attrs", frozen(attrs or {}))
         sign_in = (issuer, mfa, scopes, actor, authenticated_at, expires_at)
         put(self, "authentication", None if sign_in == _NO_SIGN_IN else _authentication(sign_in))
@@ -209,6 +210,20 @@ def _wrong_type(name: str, wanted: str, got: object) -> ConfigurationError:
     return ConfigurationError(
         f"A principal's `{name}` must be {wanted}, got {got.__class__.__name__}."
     )
+
+
+def _parents(given: Any) -> tuple[Entity, ...]:
+    """Return the parents of a principal, each of them an `Entity`."""
+    if not isinstance(given, Iterable):
+        raise _wrong_type("parents", "a list of `Entity`", given)
+    parents = tuple(given)
+    for index, parent in enumerate(parents):
+        if not isinstance(parent, Entity):
+            raise ConfigurationError(
+                f'`parents[{index}]`: expected an Entity, such as Entity("Role", "agent"); '
+                f"got {parent.__class__.__name__}."
+            )
+    return parents
 
 
 def _principal(

@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import pydoc
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -30,15 +31,15 @@ PUBLIC = {
         "__version__",
     },
     "guardrail.extensions": {
-        "ArgumentChange", "Authenticator", "AuthenticatorBase", "BlockingStep", "BundleSources",
-        "Carrier", "CarryingObligation", "Clause", "Clock", "ConfigurationError", "DetectorKind",
-        "Entity", "Evidence", "FactContext", "FactSource", "FactSourceBase", "FactValue", "Fault",
-        "Finding", "Identity", "IdentityProvider", "IdentityProviderBase", "KeysNeeded",
-        "MutableObligation", "NotAuthenticated", "Obligation", "ObligationBase",
+        "Appraised", "ArgumentChange", "Authenticator", "AuthenticatorBase", "BlockingStep",
+        "BundleSources", "Carrier", "CarryingObligation", "Clause", "Clock", "ConfigurationError",
+        "DetectorKind", "Entity", "Evidence", "FactContext", "FactSource", "FactSourceBase",
+        "FactValue", "Fault", "Finding", "Identity", "IdentityProvider", "IdentityProviderBase",
+        "KeysNeeded", "MutableObligation", "NotAuthenticated", "Obligation", "ObligationBase",
         "ObligationContext", "ObligationNotMet", "ObligationType", "Path", "Peer", "Place",
         "Principal", "PrincipalIds", "ProviderContext", "ProviderSettings", "QuotaCounters",
         "QuotaHit", "QuotaStore", "QuotaStoreBase", "QuotaStoreError", "QuotaStoreSettings",
-        "Record", "RecordAnnotations", "Section", "SettingsTable", "Sink", "SinkBase",
+        "Reading", "Record", "RecordAnnotations", "Section", "SettingsTable", "Sink", "SinkBase",
         "SpendingObligation", "Stage", "StreamingObligation", "SystemClock", "TextFilter", "View",
     },
     "guardrail.integrations.asgi": {"IdentityMiddleware", "Scope"},
@@ -98,6 +99,26 @@ def test_the_public_names_are_exactly_the_documented_ones(name):
         assert name == "guardrail.extensions" or f"`{each}`" in section, (
             f"docs/api.md does not list {name}.{each}"
         )
+
+
+def test_the_docs_import_documented_names_only():
+    page = (ROOT / "docs" / "api.md").read_text("utf-8")
+    documented = {
+        part.partition("`")[0]: set(re.findall(r"^\| `(\w+)`", part, re.MULTILINE))
+        for part in page.split("\n## `")[1:]
+    }
+    documented["guardrail.extensions"] = PUBLIC["guardrail.extensions"]
+    for file in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        if file.name == "fuzzing.md":  # for those who change guardrail
+            continue
+        for block in re.findall(r"^```python\n(.*?)^```", file.read_text("utf-8"), re.M | re.S):
+            for module, names in re.findall(
+                r"^\s*from (guardrail[\w.]*) import (\([^)]*\)|.*)", block, re.MULTILINE
+            ):
+                for name in re.findall(r"\w+", names.partition("#")[0]):
+                    assert name in documented.get(module, ()), (
+                        f"{file.name} imports {module}.{name}, which docs/api.md does not list"
+                    )
 
 
 def test_the_public_names_are_sorted_as_a_reader_expects():

@@ -62,6 +62,10 @@ class Folder:
 
 def read_folder(path: Path) -> Folder:
     """Return the files of a folder; raise `ConfigurationError` if it is not a bundle."""
+    if path.exists() and not path.is_dir():
+        raise ConfigurationError.at(
+            Place(str(path)), "GR001", "This is a file. Give the folder of a bundle."
+        )
     if not path.is_dir():
         raise ConfigurationError.at(
             Place(str(path)), "GR001", "There is no such folder. Give the folder of a bundle."

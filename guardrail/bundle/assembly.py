@@ -432,16 +432,21 @@ def _unfit_audit(
     audit: AuditSettings, snapshot: Snapshot, settings: Document, home: Path
 ) -> Iterator[Fault]:
     """Yield the faults of the ``[audit]`` table that depend on the rest of the bundle."""
-    for path in _never_read(audit.paths, snapshot):
-        message = f"No policy reads {path}, so it is never computed or recorded. Remove it."
+    missing, read = _never_read(audit.paths, snapshot)
+    for path in missing:
+        hint = did_you_mean(path.removeprefix("context."), read, "Remove it.")
+        message = f"No policy reads {path}, so it is never computed or recorded. {hint}"
         yield Fault("GR003", settings.at("audit", "facts"), message)
     if audit.journal and Path(audit.journal).resolve().is_relative_to(home.resolve()):
         message = "The journal is in the bundle's folder. Keep it elsewhere."
         yield Fault("GR003", settings.at("audit", "journal"), message)
 
 
-def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
-    """Return the paths of facts, and of the caller's attributes, that no policy reads."""
+def _never_read(paths: Sequence[str], snapshot: Snapshot) -> tuple[list[str], list[str]]:
+    """Return the paths of facts and of the caller's attributes that no policy reads.
+
+    The second list has the paths that policies read, if there are any of the first kind.
+    """
     read: dict[str, set[str] | None] = {}
     for plan in snapshot.plans.values():
         for source, names in plan.wants:
@@ -458,7 +463,10 @@ def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
         known = read.get(place, set())
         if known is not None and name not in known:
             missing.append(path if place == "principal" else f"context.{path}")
-    return missing
+    if not missing:
+        return [], []
+    read["principal"] = read_of_callers(snapshot)
+    return missing, [f"{place}.{name}" for place in read for name in sorted(read[place] or ())]
 
 
 def _takes_tables(folder: Folder, specs: Mapping[str, Document]) -> bool:

@@ -78,9 +78,8 @@ def read_request(document: Document, *, parse: Parse) -> DecisionRequest:
         principal = principal_of(section.principal, document.below("principal"), parse)
     else:
         both = section.principal is not None
-        text = (
-            "both `principal` and `as`. Keep one" if both else "no caller. Add `principal` or `as`"
-        )
+        ways = "--principal or --as" if document.file == "options" else "`principal` or `as`"
+        text = "both `principal` and `as`. Keep one" if both else f"no caller. Add {ways}"
         raise ConfigurationError.at(document.at("as"), CODE, f"The request names {text}.")
     if "::" in section.action:  # an action in a namespace is written as its whole uid
         parse(section.action, document.at("action"))

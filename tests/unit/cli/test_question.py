@@ -80,6 +80,16 @@ def test_no_caller_is_a_fault():
     assert "names no caller" in fault
 
 
+def test_options_without_a_caller_name_the_options():
+    document = from_options(
+        principal=None, parents=(), attrs=(), known=None, action="predict",
+        resource='Model::"tumour"', facts=(),
+    )  # fmt: skip
+    with pytest.raises(ConfigurationError) as caught:
+        read_request(document, parse=parse)
+    assert "Add --principal or --as." in caught.value.faults[0].message
+
+
 def test_two_callers_are_a_fault_with_a_line():
     (fault,) = faults(FILE + b'as: User::"clara"\n')
     assert fault.startswith("request.yaml:8:1 GR003 The request names both")

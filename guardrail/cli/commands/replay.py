@@ -73,7 +73,7 @@ def replay(
       2  there is no journal, or its key is missing
 
     Example:
-      guardrail replay policies/clinical_scoring var/guardrail --since 7d
+      guardrail replay policies/clinical_scoring var/journal --since 7d
     """
     from guardrail import ConfigurationError
     from guardrail.policy.analysis.explain import Explainer

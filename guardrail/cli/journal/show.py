@@ -113,7 +113,7 @@ def show(
       2  there is no journal, or its key is missing
 
     Example:
-      guardrail journal show var/guardrail --outcome denied --since 1h
+      guardrail journal show var/journal --outcome denied --since 1h
     """
     from guardrail.audit.journal_read.filters import CallFilter
     from guardrail.audit.journal_read.reader import JournalTail, read_calls

@@ -62,7 +62,7 @@ def verify(
          --checkpoints names
 
     Example:
-      guardrail journal verify var/guardrail --key checkpoints.pub
+      guardrail journal verify var/journal --key checkpoints.pub
     """
     from guardrail.audit.journal_read.verify import verify as verify_journal
     from guardrail.errors import ConfigurationError

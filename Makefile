@@ -46,14 +46,14 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/guardrail demo
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist worksteal
 
 test-long: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m 'long and not scale' -n 2 --dist load
+	$(BIN)/python -m pytest -m 'long and not scale' -n 2 --dist worksteal
 
 # Takes hours: all kill rounds and differential runs, long fuzzing, mutation testing.
 test-night: $(VENV)/fuzz.stamp
-	KILL_ROUNDS=150 $(BIN)/python -m pytest -m 'night and not scale' -n 2 --dist load
+	KILL_ROUNDS=150 $(BIN)/python -m pytest -m 'night and not scale' -n 2 --dist worksteal
 	$(BIN)/python -m tests.fuzz.run --seconds 14400
 
 test-scale: $(VENV)/scale.stamp
@@ -69,7 +69,7 @@ lint: $(VENV)/lint.stamp
 
 # What README.md and docs/ show runs: their examples, commands, tables and links.
 docs: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist loadfile \
+	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist worksteal \
 		$$(grep -lE 'README|docs/' tests/end_to_end/test_*.py tests/unit/texts/test_*.py)
 
 bench: $(VENV)/bench.stamp

@@ -62,7 +62,7 @@ from guardrail.runtime.call import (
     mark_return,
     record_of,
 )
-from guardrail.runtime.shadow import blocking, differences, failure
+from guardrail.runtime.shadow_comparison import blocking, differences, failure
 from guardrail.values import (
     Decision,
     Entity,

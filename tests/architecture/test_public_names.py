@@ -7,7 +7,8 @@ import importlib
 import inspect
 import pydoc
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -64,10 +65,6 @@ CATCH_EXCEPTION = {
 #: thread of a detector kind, whose caller raises in its place.
 CATCH_ALL = CATCH_EXCEPTION | {"runtime/drivers.py", "detectors/model_kinds.py"}
 
-every_module = pytest.mark.parametrize(
-    "path", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES]
-)
-
 Documentable = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -75,8 +72,19 @@ def named(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
 
+@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def faults(found: Callable[[Path], object]) -> dict[str, object]:
+    """Return what is found in each module in which something is found, by the module's name."""
+    by_name = {named(path): found(path) for path in MODULES}
+    return {name: each for name, each in by_name.items() if each}
+
+
+def test_the_modules_are_found():
+    assert len(MODULES) > 300
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -171,20 +179,26 @@ def public(body: list[ast.stmt], within: str = "") -> Iterator[tuple[str, Docume
             yield from public(node.body, f"{within}{node.name}.")
 
 
-@every_module
-def test_every_module_and_public_name_has_a_docstring(path):
+def bare(path: Path) -> list[str]:
+    """Return what has no docstring: the module, and its public names."""
     tree = parsed(path)
-    assert ast.get_docstring(tree), "the module"
-    bare = {name for name, node in public(tree.body) if not ast.get_docstring(node)}
-    assert bare == set()
+    names = [name for name, node in public(tree.body) if not ast.get_docstring(node)]
+    return names if ast.get_docstring(tree) else ["the module", *names]
 
 
-@every_module
-def test_no_assert_and_no_note_to_self_ships(path):
-    asserts = [node.lineno for node in ast.walk(parsed(path)) if isinstance(node, ast.Assert)]
-    assert asserts == []
+def test_every_module_and_public_name_has_a_docstring():
+    assert faults(bare) == {}
+
+
+def left_over(path: Path) -> list[str]:
+    """Return the assertions, by their lines, and the notes that the author left."""
+    asserts = [str(node.lineno) for node in ast.walk(parsed(path)) if isinstance(node, ast.Assert)]
     text = path.read_text("utf-8")
-    assert [word for word in ("TODO", "FIXME", "XXX", "HACK") if word in text] == []
+    return asserts + [word for word in ("TODO", "FIXME", "XXX", "HACK") if word in text]
+
+
+def test_no_assert_and_no_note_to_self_ships():
+    assert faults(left_over) == {}
 
 
 def caught(tree: ast.Module) -> set[str]:
@@ -199,14 +213,17 @@ def caught(tree: ast.Module) -> set[str]:
     return names & {"Exception", "BaseException", "bare"}
 
 
-@every_module
-def test_only_the_flow_and_the_trail_catch_everything(path):
+def caught_without_leave(path: Path) -> set[str]:
     allowed = set()
     if named(path) in CATCH_EXCEPTION:
         allowed.add("Exception")
     if named(path) in CATCH_ALL:
         allowed.add("BaseException")
-    assert caught(parsed(path)) <= allowed
+    return caught(parsed(path)) - allowed
+
+
+def test_only_the_flow_and_the_trail_catch_everything():
+    assert faults(caught_without_leave) == {}
 
 
 # Hidden state.
@@ -263,10 +280,9 @@ def _is(node: ast.expr, names: set[str]) -> bool:
     return isinstance(node, ast.Name) and node.id in names
 
 
-@every_module
-def test_no_module_holds_state(path):
+def test_no_module_holds_state():
     """But in context variables, which are `Final` and set through their own methods."""
-    assert state(parsed(path)) == set()
+    assert faults(lambda path: state(parsed(path))) == {}
 
 
 @pytest.mark.parametrize(

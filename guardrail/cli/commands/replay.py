@@ -52,7 +52,7 @@ def replay(
     ] = None,
     last: Annotated[
         int | None,
-        typer.Option("--last", "-n", metavar="N", min=1, help="Only the last N of them."),
+        typer.Option("--last", "-n", metavar="N", min=1, help="Only the last N calls."),
     ] = None,
     key_file: KeyFileOption = None,
     format: FormatOption = OutputFormat.text,

@@ -56,7 +56,7 @@ _MESSAGES: Final = {
         "The policies read an entity that the bundle lacks. Add it to entities.json; "
         "`guardrail check` names it."
     ),
-    "undeclared_action": "The schema declares no such action that applies to anything. Correct it.",
+    "undeclared_action": "The schema declares no such action, or it applies to nothing. Name one.",
     "no_grant": "No policy grants this call. Ask for a grant, or call as somebody who has one.",
     "evaluation_error": "A policy that could forbid this call could not be evaluated.",
 }

@@ -1,8 +1,7 @@
 """Specs of text and of messages: each error has its place, never its text."""
 
-from time import thread_time
-
 import pytest
+from speed import relative_time
 
 from guardrail._documents import read_yaml
 from guardrail._ports import ObligationNotMet
@@ -82,14 +81,9 @@ class TestText:
             read("kind: text\n").check(View("text", "prompt", "\ud800"))
 
     @pytest.mark.parametrize("filler", ["a", "é", "日", "🙂", "\u2019"])
-    def test_a_megabyte_of_any_text_is_checked_within_50_ms(self, filler):
+    def test_a_megabyte_of_any_text_is_checked_in_a_bounded_time(self, filler):
         spec, seen = read("kind: text\n" + EVERYTHING), view(filler * 1_000_000)
-        took = []
-        for _ in range(7):
-            start = thread_time()
-            spec.check(seen)
-            took.append(thread_time() - start)
-        assert min(took) < 0.05
+        assert relative_time(lambda: spec.check(seen), 5) < 5
 
     @pytest.mark.parametrize(
         ("line", "part"),

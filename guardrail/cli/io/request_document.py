@@ -1,4 +1,4 @@
-"""One request to the policies, read from a file or from options.
+"""One request to the policies, as a document from a file or from options.
 
 Options are turned into the document that a request file would be, so that both are checked in the
 same way. A fault names the file and line, or the option.

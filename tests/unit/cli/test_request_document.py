@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.cli.io.question import from_options, read, read_request
+from guardrail.cli.io.request_document import from_options, read, read_request
 from guardrail.errors import ConfigurationError, Place
 from guardrail.values import Entity, Principal
 

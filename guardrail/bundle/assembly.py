@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from guardrail import _core, facts, obligations
 from guardrail._documents import Document, Section, read_json, read_toml, read_yaml
 from guardrail._hooks import in_order, keys_of, plain_of, prepare
-from guardrail._nearest import did_you_mean
+from guardrail._nearest import did_you_mean, nearest
 from guardrail._ports import (
     Clock,
     FactSource,
@@ -434,7 +434,11 @@ def _unfit_audit(
     """Yield the faults of the ``[audit]`` table that depend on the rest of the bundle."""
     missing, read = _never_read(audit.paths, snapshot)
     for path in missing:
-        hint = did_you_mean(path.removeprefix("context."), read, "Remove it.")
+        place, _, name = path.removeprefix("context.").partition(".")
+        place = nearest(place, [each.partition(".")[0] for each in read])
+        names = [each.partition(".")[2] for each in read if each.startswith(f"{place}.")]
+        near = nearest(name, names)
+        hint = f"Did you mean {place}.{near}?" if near else "Remove it."
         message = f"No policy reads {path}, so it is never computed or recorded. {hint}"
         yield Fault("GR003", settings.at("audit", "facts"), message)
     if audit.journal and Path(audit.journal).resolve().is_relative_to(home.resolve()):

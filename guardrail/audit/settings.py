@@ -11,10 +11,11 @@ import ipaddress
 import os
 import re
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -128,6 +129,10 @@ class AuditSettings(Section):
         when(holds("encrypt", True), given("key_file")),
         of("facts", {"items": {"pattern": r"^[^.]+\.[\s\S]"}}),
     )
+
+    expected: ClassVar[Mapping[str, str]] = {
+        "keep": 'a whole number and a unit, such as "90d", "12h", "30min" or "60s"'
+    }
 
     spans: Literal["inline", "deferred"] = "inline"
     events: Literal["denials", "all", "none"] = "denials"

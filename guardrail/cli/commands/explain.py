@@ -84,7 +84,7 @@ def explain(
       guardrail explain policies/clinical_scoring --request request.yaml
       guardrail explain policies/x --test "a cohort is too much for a ward"
       guardrail explain policies/x --test tests/x_test.yaml:12
-      guardrail explain policies/x --record 4bf5 --journal var/guardrail
+      guardrail explain policies/x --record 4bf5 --journal var/journal
 
     A request is written as for `guardrail decide`.
     """

@@ -88,11 +88,11 @@ class TestText:
     @pytest.mark.parametrize(
         ("line", "part"),
         [
-            ("max_chars: -1", "greater than or equal"),
-            ("max_chars: many", "integer"),
-            ("min_chars: null", "integer"),
+            ("max_chars: -1", "at least 0"),
+            ("max_chars: many", "a whole number"),
+            ("min_chars: null", "a whole number"),
             ("max_chars: 3\nmin_chars: 4", "`min_chars` is over `max_chars`"),
-            ("forbid: [emoji]", "'control'"),
+            ("forbid: [emoji]", "expected control"),
             ("forbid: control", "list"),
             ("matches: a+", "not a key of this version"),
         ],
@@ -180,7 +180,7 @@ class TestMessages:
             ("first_role: developer", "none of `roles`"),
             ("roles: [user]\nlast_role: system", "none of `roles`"),
             ("max_messages: 0", "`min_messages` is over"),
-            ("max_total_chars: -1", "greater than or equal"),
+            ("max_total_chars: -1", "at least 0"),
             ("max_tokens: 3", "not a key of this version"),
         ],
     )

@@ -208,14 +208,24 @@ def conclude(call: Call, outcome: Outcome, error: Denied | None = None) -> None:
     """
     if call.recorded:
         return
-    call.recorded = True
     fault: Denied
     try:
-        call.waiting = call.runtime.sink.end(call.handle, record_of(call, outcome, error))
+        record = record_of(call, outcome, error)
+        call.recorded = True  # not earlier: an interruption of `record_of` must be recorded
+        call.waiting = call.runtime.sink.end(call.handle, record)
     except Denied as denied:
+        call.recorded = True
         fault = denied
     except Exception:
+        call.recorded = True
         fault = GuardUnavailable("The record could not be written.", code="audit_unavailable")
+    except BaseException as interruption:
+        if not call.recorded:
+            call.recorded = True
+            call.error_type = type(interruption).__name__
+            ended: Outcome = outcome if error is not None else "cancelled"
+            call.runtime.sink.end(call.handle, record_of(call, ended, error))
+        raise
     else:
         return
     fault.decision_id = call.decision_id

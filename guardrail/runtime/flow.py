@@ -489,7 +489,11 @@ def _deny(call: Call, error: Denied) -> BlockingStep | None:
         if call.off_loop and giving_back_blocks(notes):
             give_back = partial(_give_back, notes)
             return BlockingStep(give_back, partial(_deny_after_wait, call, error), must_run=True)
-        _give_back(notes)
+        try:
+            _give_back(notes)
+        except BaseException as interruption:
+            conclude_quietly(call, "cancelled", type(interruption).__name__)
+            raise
     raise denied(call, "denied", error)
 
 
@@ -737,6 +741,9 @@ def enter(call: Call) -> BlockingStep | None:
             call.framed = runtime.sink.enter(call.handle)
     except Exception as fault:
         error = denial_of(call, fault)
+    except BaseException as interruption:
+        conclude_quietly(call, "cancelled", type(interruption).__name__)
+        raise
     else:
         call.running = _set_running(call.decision_id)
         return None
@@ -755,6 +762,9 @@ def leave(call: Call) -> None:
             runtime.sink.leave(call.handle, call.framed)
     except Exception as fault:
         call.error_type = type(fault).__name__
+    except BaseException as interruption:
+        interrupt(call, interruption)
+        raise
 
 
 def release(call: Call, output: Any) -> Any:
@@ -795,6 +805,10 @@ def release(call: Call, output: Any) -> Any:
         return output
     except Exception as fault:
         error = denial_of(call, fault)
+    except BaseException as interruption:
+        output = None
+        interrupt(call, interruption)
+        raise
     output = None  # so that a debugger or an error report does not find it in this frame
     raise denied(call, "blocked", error)
 
@@ -844,6 +858,10 @@ def resume_release(call: Call, result: Any, fault: Exception | None) -> Any:
         return wait.then(result) if wait is not None and wait.then is not None else result
     except Exception as other:
         error = denial_of(call, other)
+    except BaseException as interruption:
+        wait = result = fault = call.outlet = None
+        interrupt(call, interruption)
+        raise
     wait = result = fault = call.outlet = None  # they contain what may not leave
     mark_return(call)
     raise denied(call, "blocked", error)
@@ -895,6 +913,10 @@ def release_item(call: Call, item: Any) -> Sequence[Any]:
     except Exception as fault:
         mark_return(call)
         error = denial_of(call, fault)
+    except BaseException as interruption:
+        item = outlet = call.outlet = None
+        interrupt(call, interruption)
+        raise
     item = outlet = call.outlet = None  # they contain text that may not leave
     raise denied(call, "blocked", error)
 
@@ -923,6 +945,10 @@ def release_rest(call: Call, value: Any) -> Sequence[Any]:
         return outlet.finish()
     except Exception as fault:
         error = denial_of(call, fault)
+    except BaseException as interruption:
+        value = outlet = call.outlet = None
+        interrupt(call, interruption)
+        raise
     value = outlet = call.outlet = None
     raise denied(call, "blocked", error)
 
@@ -934,7 +960,12 @@ def finish(call: Call) -> None:
 
 
 def interrupt(call: Call, error: BaseException) -> None:
-    """Record that the model raised, was cancelled, or its generator closed. Keeps the error."""
+    """Record that the model or a step after it was interrupted. Keeps the error.
+
+    The model raised, was cancelled, or its generator was closed; or an exception that is no
+    `Exception`, as a signal handler raises it, ended a step after the model. If the call has its
+    record, nothing happens.
+    """
     mark_return(call)
     outcome: Outcome = "raised"
     asyncio = sys.modules.get("asyncio")  # imported if a task can be cancelled

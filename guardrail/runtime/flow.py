@@ -21,9 +21,11 @@ import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
+from types import CoroutineType
 from typing import Any, Final
 
 from guardrail._hooks import giving_back_blocks, release_blocks, spends, why_absent
+from guardrail._plugin_faults import PluginFault
 from guardrail._ports import (
     BlockingStep,
     FactContext,
@@ -418,7 +420,7 @@ def _meet(call: Call) -> BlockingStep | None:
         try:
             wait = kind.admit(held.demand, context)
         except ObligationNotMet as unmet:
-            raise unmet.denial(held.policies) from None
+            raise ObligationNotMet.denial(unmet, held.policies) from None
         if wait is not None:
             if not spends(kind) and call.digest_before_wait is None:
                 call.digest_before_wait = _digest(call, call.view)
@@ -463,7 +465,7 @@ def advance(call: Call) -> BlockingStep | None:
         while call.at < 6:
             wait = _step(call)
             if wait is not None:
-                return wait
+                return _checked(wait)
             call.at += 1
         call.stage = "model"
         call.admitted_at = call.runtime.elapsed()
@@ -511,9 +513,37 @@ def _deny_after_wait(call: Call, error: Denied, nothing: None) -> BlockingStep |
 def settle(wait: BlockingStep) -> tuple[Any, Exception | None]:
     """Do the work of a `BlockingStep` on the current thread; return its result or its error."""
     try:
-        return wait.work(), None
+        result = _checked(wait).work()
+        kind: Any = type(result)
+        if _nature(kind) == _LATER:
+            raise _coming_later("the work of a BlockingStep", result)
+        return result, None
     except Exception as fault:
         return None, fault
+
+
+def _checked(wait: Any) -> BlockingStep:
+    """Return a plug-in's `BlockingStep`; raise `PluginFault` if it is anything else."""
+    kind: Any = type(wait)
+    if not issubclass(kind, BlockingStep):
+        if _nature(kind) == _LATER:
+            raise _coming_later("a step of the call", wait)
+        raise PluginFault(
+            f"it returned {a_type(wait)}. Return None or a `BlockingStep`; raise "
+            "`ObligationNotMet` to deny."
+        )
+    checked: BlockingStep = wait
+    return checked
+
+
+def _coming_later(what: str, value: Any) -> PluginFault:
+    """Return the error for a plug-in's result whose values come later; close a coroutine."""
+    if type(value) is CoroutineType:
+        value.close()  # else Python warns that nobody awaits it
+    return PluginFault(
+        f"{what} returned {a_type(value)}, whose values come later. Use a plain function that "
+        "returns the value."
+    )
 
 
 def resume(
@@ -527,6 +557,8 @@ def resume(
         if fault is not None:
             raise fault
         following = wait.then(result) if wait.then is not None else None
+        if following is not None:
+            following = _checked(following)
     except Exception as other:
         error = denial_of(call, other, held.policies if held is not None else ())
     else:
@@ -636,7 +668,7 @@ def _meet_again(call: Call, before: ObligationContext, measured: View) -> None:
             try:
                 wait = kind.admit(held.demand, context)
             except ObligationNotMet as unmet:
-                raise unmet.denial(held.policies) from None
+                raise ObligationNotMet.denial(unmet, held.policies) from None
             if wait is None:
                 continue
             raise _changed(name)  # the first check did not wait
@@ -792,13 +824,15 @@ def release(call: Call, output: Any) -> Any:
                 call.stage = held.name
                 try:
                     output = meeting.release(held.demand, output, context)
+                    if type(output) is not kind:
+                        kind = type(output)
+                        nature = _nature(kind)
+                        if nature == _LATER:
+                            raise _coming_later("`release`", output)
                 except ObligationNotMet as unmet:
-                    raise unmet.denial(held.policies) from None
+                    raise ObligationNotMet.denial(unmet, held.policies) from None
         naming = call.runtime.naming
         if naming is not None:
-            if type(output) is not kind:
-                kind = type(output)
-                nature = _nature(kind)
             call.output_rows, call.output_bytes = size_of(output, nature == _ARRAY)
             call.output_digest = naming.output(output)
         conclude(call, "released")
@@ -839,9 +873,14 @@ def _meet_release(
     kind: ObligationType, held: Obligation, output: Any, context: ObligationContext
 ) -> Any:
     try:
-        return kind.release(held.demand, output, context)
+        output = kind.release(held.demand, output, context)
     except ObligationNotMet as unmet:
-        raise unmet.denial(held.policies) from None
+        raise ObligationNotMet.denial(unmet, held.policies) from None
+
+    made: Any = type(output)
+    if _nature(made) == _LATER:
+        raise _coming_later("`release`", output)
+    return output
 
 
 def resume_release(call: Call, result: Any, fault: Exception | None) -> Any:
@@ -875,11 +914,9 @@ def end_wait(call: Call, fault: Exception | None) -> None:
     call.waiting = None
     if fault is None:
         return
-    error = (
-        fault
-        if isinstance(fault, Denied)
-        else GuardUnavailable("The record could not be made safe.", code="audit_unavailable")
-    )
+    error: Denied = GuardUnavailable("The record could not be made safe.", code="audit_unavailable")
+    if issubclass(type(fault), Denied):
+        error = denial_of(call, fault)
     error.decision_id = call.decision_id
     error.__cause__ = error.__context__ = None
     error.__suppress_context__ = True

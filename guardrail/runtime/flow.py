@@ -64,7 +64,7 @@ from guardrail.runtime.call import (
     mark_return,
     record_of,
 )
-from guardrail.runtime.shadow import blocking, differences, failure
+from guardrail.runtime.shadow import blocking, differences, failure, is_interruption
 from guardrail.values import (
     Decision,
     Entity,
@@ -291,7 +291,9 @@ def _ask_blocking_shadow(call: Call, identity: Identity) -> PolicyQuestion | Non
         return None
     try:
         return shadow.ask_blocking(identity.principal, call.target.action, resource)
-    except Exception:
+    except BaseException as fault:
+        if is_interruption(fault):
+            raise
         return None  # `_compare_shadow` fails as well, and records it
 
 
@@ -309,7 +311,9 @@ def _compute_off_loop(
     try:
         shadow_wanted = blocking(question, shadow_question, context)
         return facts, ShadowFacts(shadow_question, compute(shadow_wanted, context))
-    except Exception as fault:
+    except BaseException as fault:
+        if is_interruption(fault):
+            raise
         return facts, ShadowFacts(shadow_question, fault)
 
 
@@ -395,7 +399,9 @@ def _compare_shadow(
     """Return how the shadow's decision differs. The call's decision stays the same."""
     try:
         return differences(call, question, context, facts, known)
-    except Exception as fault:
+    except BaseException as fault:
+        if is_interruption(fault):
+            raise
         return failure(fault)
 
 

@@ -55,8 +55,9 @@ _VALUE_BODY: Final = """
             {p}output = {p}release({p}call, {p}output)
             if {p}call.waiting is not None:
                 {p}wait_for_record({p}call)
-        except {p}BaseException:
+        except {p}BaseException as {p}error:
             {p}output = None
+            {p}interrupt({p}call, {p}error)
             raise
         return {p}output
 """

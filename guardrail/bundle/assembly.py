@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from guardrail import _core, facts, obligations
 from guardrail._documents import Document, Section, read_json, read_toml, read_yaml
+from guardrail._faults import Faults
 from guardrail._hooks import in_order, keys_of, plain_of, prepare
 from guardrail._nearest import did_you_mean
 from guardrail._ports import (
@@ -231,28 +232,6 @@ def open_trail(
     return FanOut((*sinks, opened) if opened is not None else tuple(sinks)), opened
 
 
-class _Faults:
-    """Collects the faults of several steps, so that all are reported at once."""
-
-    def __init__(self) -> None:
-        self.found: list[Fault] = []
-
-    def gather(self, read: Callable[[], T]) -> T | None:
-        """Return what ``read`` returns; ``None`` if it raised faults, which are collected."""
-        try:
-            return read()
-        except ConfigurationError as error:
-            self.found.extend(error.faults)
-            if not error.faults:
-                raise
-            return None
-
-    def stop(self) -> None:
-        """Raise all faults found so far, if any."""
-        if self.found:
-            raise ConfigurationError(faults=tuple(dict.fromkeys(self.found)))
-
-
 def load_bundle(
     source: str | Path | Folder,
     *,
@@ -284,7 +263,7 @@ def load_bundle(
     """
     folder = source if isinstance(source, Folder) else read_folder(Path(source))
     settings = read_toml("guardrail.toml", folder.files["guardrail.toml"])
-    faults = _Faults()
+    faults = Faults()
     for table in settings.data:
         if table not in _TABLES:
             hint = did_you_mean(table, _TABLES, f"The tables are: {', '.join(_TABLES)}.")
@@ -475,7 +454,7 @@ def _parse(document: Document | None, model: type[S]) -> S:
     return model() if document is None else document.parse(model)
 
 
-def _read_specs(folder: Folder, below: str, faults: _Faults) -> dict[str, Document]:
+def _read_specs(folder: Folder, below: str, faults: Faults) -> dict[str, Document]:
     documents: dict[str, Document] = {}
     for suffix, read in ((".yaml", read_yaml), (".json", read_json)):
         for file, raw in folder.named(suffix, below=below):

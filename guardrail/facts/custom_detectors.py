@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from pydantic import ConfigDict, Field
 
 from guardrail._documents import Document, Section
+from guardrail._faults import faults_of
 from guardrail._plugins import load_plugin
 from guardrail.errors import ConfigurationError, Fault
 
@@ -85,7 +86,7 @@ def read_detectors(
         try:
             found.append(_read(name, document))
         except ConfigurationError as error:
-            faults.extend(error.faults)
+            faults.extend(faults_of(error, document.at(name)))
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     return (*found, *passed)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from guardrail._documents import Document
+from guardrail._faults import faults_of
 from guardrail._nearest import did_you_mean
 from guardrail._ports import IdentityProvider, ProviderContext
 from guardrail._regular_files import read_regular
@@ -83,7 +84,7 @@ def read_tables(document: Document, own: Sequence[IdentityProvider] = ()) -> Map
         try:
             settings[name] = document.below(name).parse(provider.settings)
         except ConfigurationError as error:
-            faults += error.faults
+            faults += faults_of(error, document.at(name))
     faults += _doubled(document, settings, kinds)
     faults += clashes(document, settings)
     if faults:
@@ -151,7 +152,7 @@ def read_providers(
         try:
             opened = provider.open(settings, ProviderContext(name, table, ids[name], sources))
         except ConfigurationError as error:
-            faults += error.faults
+            faults += faults_of(error, table.at())
             continue
         if provider.takes == "signed_token":
             if not isinstance(opened, TokenProvider):

@@ -18,6 +18,7 @@ import cedarpy
 from cedarpy import pst
 
 from guardrail._documents import decode
+from guardrail._faults import faults_of
 from guardrail._nearest import nearest
 from guardrail._ports import ObligationType
 from guardrail.errors import ConfigurationError, Fault, Place
@@ -111,7 +112,7 @@ def read_policies(files: Iterable[tuple[str, bytes]], vocabulary: Vocabulary) ->
         try:
             reader.read(Source(file, decode(file, raw)))
         except ConfigurationError as error:
-            reader.faults.extend(error.faults)
+            reader.faults.extend(faults_of(error, Place(file)))
         if len(reader.faults) >= LIMIT_FAULTS:
             break
     policies, templates = tuple(reader.policies), tuple(reader.templates)
@@ -146,7 +147,7 @@ class _PolicyReader:
             try:
                 self._add(chunk, _parse(chunk) if nodes is None else nodes[number])
             except ConfigurationError as error:
-                self.faults.extend(error.faults)
+                self.faults.extend(faults_of(error, chunk.place))
 
     def _add(self, chunk: PolicyChunk, node: pst.Template) -> None:
         is_template = bool(slots_of(node))
@@ -301,7 +302,7 @@ def _read_demands(
             try:
                 demands[name] = obligation.parse(Clause(policy, name, argument, place))
             except ConfigurationError as error:
-                faults.extend(error.faults)
+                faults.extend(faults_of(error, place, code="GR109"))
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     return tuple((name, demands[name]) for name in vocabulary.obligations if name in demands)

@@ -15,6 +15,7 @@ from typing import Final
 
 from cedarpy import pst
 
+from guardrail._faults import faults_of
 from guardrail._nearest import did_you_mean
 from guardrail.errors import ConfigurationError, Fault
 from guardrail.policy.schema.schema import Schema, read_uid
@@ -47,7 +48,7 @@ def fill(
         try:
             filler.add(link)
         except ConfigurationError as error:
-            filler.faults.extend(error.faults)
+            filler.faults.extend(faults_of(error, link.place, code="GR109"))
     return tuple(filler.policies), filler.faults
 
 

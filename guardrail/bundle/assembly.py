@@ -22,6 +22,7 @@ from guardrail._documents import Document, Section, read_json, read_toml, read_y
 from guardrail._faults import Faults
 from guardrail._hooks import in_order, keys_of, plain_of, prepare
 from guardrail._nearest import did_you_mean
+from guardrail._plugins import without_exits
 from guardrail._ports import (
     Clock,
     FactSource,
@@ -232,6 +233,7 @@ def open_trail(
     return FanOut((*sinks, opened) if opened is not None else tuple(sinks)), opened
 
 
+@without_exits
 def load_bundle(
     source: str | Path | Folder,
     *,

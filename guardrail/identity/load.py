@@ -9,6 +9,7 @@ without an issuer. Every error is found at load, with its place; no key is fetch
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from typing import Any, Final
 from guardrail._documents import Document
 from guardrail._faults import faults_of
 from guardrail._nearest import did_you_mean
+from guardrail._plugins import at_load
 from guardrail._ports import IdentityProvider, ProviderContext
 from guardrail._regular_files import read_regular
 from guardrail.errors import ConfigurationError, Fault, Place
@@ -150,7 +152,12 @@ def read_providers(
         table = document.below(name)
         provider = kinds[table.data["type"]]
         try:
-            opened = provider.open(settings, ProviderContext(name, table, ids[name], sources))
+            context = ProviderContext(name, table, ids[name], sources)
+            opened = at_load(
+                partial(provider.open, settings, context),
+                f"`open` of the identity provider {provider.kind}",
+                place=table.at(),
+            )
         except ConfigurationError as error:
             faults += faults_of(error, table.at())
             continue

@@ -20,6 +20,7 @@ from cedarpy import pst
 from guardrail._documents import decode
 from guardrail._faults import faults_of
 from guardrail._nearest import nearest
+from guardrail._plugins import at_load
 from guardrail._ports import ObligationType
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy.source.error_advice import on_syntax
@@ -300,12 +301,23 @@ def _read_demands(
             faults.append(Fault("GR106", place, message))
         else:
             try:
-                demands[name] = obligation.parse(Clause(policy, name, argument, place))
+                demands[name] = parse_demand(obligation, Clause(policy, name, argument, place))
             except ConfigurationError as error:
                 faults.extend(faults_of(error, place, code="GR109"))
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     return tuple((name, demands[name]) for name in vocabulary.obligations if name in demands)
+
+
+def parse_demand(obligation: ObligationType, clause: Clause, *, place: Place | None = None) -> Any:
+    """Return the demand of an annotation.
+
+    Raises `ConfigurationError` with a place for everything that `parse` raises. The place is that
+    of the clause by default.
+    """
+    what = f"`parse` of the obligation {clause.name}"
+    place = clause.place if place is None else place
+    return at_load(lambda: obligation.parse(clause), what, place=place, code="GR109")
 
 
 def _unknown(name: str, place: Place, vocabulary: Vocabulary) -> Fault:

@@ -59,7 +59,7 @@ class NamedObligation:
     """A placeholder for an application's own obligation, which accepts any argument."""
 
     name: str
-    on_admit: bool = False
+    on_admit: bool = True
     on_release: bool = False
 
     def parse(self, clause: Clause) -> str:

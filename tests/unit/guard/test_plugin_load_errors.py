@@ -1,11 +1,16 @@
 """What a plug-in does wrong while a bundle loads is a load error that names the plug-in."""
 
+import sys
+from contextlib import suppress
+
 import pytest
 from bundles import GRANT
 from plugged_provider import BadgeKind
+from typer.testing import CliRunner
 
-from guardrail import ConfigurationError, Guard
+from guardrail import ConfigurationError, Guard, NotAuthorized, Principal
 from guardrail._faults import faults_of
+from guardrail.cli import app
 from guardrail.errors import Fault, Place
 from guardrail.extensions import ObligationBase
 from guardrail.testing import FrozenClock
@@ -30,6 +35,15 @@ class Stop(ObligationBase):
 
     def describe(self, demand):
         return list(demand)
+
+
+class Way(BaseException):
+    """An exception that ends a process."""
+
+
+#: What a plug-in can raise to get past `except Exception`.
+EXITS = [SystemExit(0), GeneratorExit(CANARY), type("Interrupt", (KeyboardInterrupt,), {})(), Way()]
+WRONG = [ValueError(CANARY), StopIteration(CANARY), RecursionError(CANARY), *EXITS]
 
 
 def stop(**attributes):
@@ -108,3 +122,132 @@ def test_a_fault_always_has_a_message(message):
 def test_faults_of_an_error_are_kept():
     fault = Fault("GR100", Place("x"), "Wrong.")
     assert faults_of(ConfigurationError(faults=(fault,)), Place("f")) == (fault,)
+
+
+# An obligation that would never be met.
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"on_admit": False}, "Neither `on_admit` nor `on_release` of the obligation stop is true"),
+        ({"on_admit": 1}, "`on_admit` of the obligation stop must be a bool, and is a int"),
+        ({"on_release": None}, "`on_release` of the obligation stop must be a bool"),
+        ({"on_release": "no"}, "must be a bool, and is a str"),
+        ({"on_admit": property(raising(ValueError(CANARY)))}, "`on_admit` of the obligation stop"),
+    ],
+)
+def test_an_obligation_says_when_it_is_met(make_bundle, flags, says):
+    with pytest.raises(ConfigurationError) as caught:
+        load(make_bundle(GRANT + STOP), obligations=[stop(**flags)])
+    assert says in str(caught.value)
+    assert CANARY not in str(caught.value)
+
+
+def test_the_flags_of_an_obligation_are_read_once(make_guard):
+    kind = stop(admit=raising(NotAuthorized("No.")))
+    guard = make_guard(GRANT + STOP, options={"obligations": [kind]})
+    type(kind).on_admit = False
+    model = guard.protect(
+        action="predict",
+        resource='Model::"tumour"',
+        principal=Principal("User", "clara", attrs={"department": "care"}),
+        input=None,
+    )(lambda text: text)
+    with pytest.raises(NotAuthorized):
+        model("x")
+
+
+# Plug-ins that raise.
+
+
+@pytest.mark.parametrize("error", WRONG, ids=repr)
+def test_an_annotation_whose_plug_in_raises_does_not_load(make_bundle, error):
+    (fault,) = faults(make_bundle(GRANT + STOP), obligations=[stop(parse=raising(error))])
+    assert (fault.code, str(fault.place)) == ("GR109", "policies.cedar:2:13")
+    assert fault.message.startswith("`parse` of the obligation stop raised ")
+
+
+@pytest.mark.parametrize("error", WRONG, ids=repr)
+def test_a_provider_whose_plug_in_raises_does_not_load(make_bundle, error):
+    kind = type("Kind", (BadgeKind,), {"open": raising(error)})()
+    (fault,) = faults(make_bundle(**{"guardrail.toml": BADGE}), providers=[kind])
+    assert (fault.code, str(fault.place)) == ("GR003", "guardrail.toml:4:1")
+    assert fault.message.startswith("`open` of the identity provider badge raised ")
+
+
+def test_an_interrupt_of_the_user_passes(make_bundle):
+    with pytest.raises(KeyboardInterrupt):
+        load(make_bundle(GRANT + STOP), obligations=[stop(parse=raising(KeyboardInterrupt()))])
+
+
+@pytest.mark.parametrize("error", EXITS, ids=repr)
+@pytest.mark.parametrize("name", ["merge", "reads", "describe", "stage", "keys"])
+def test_no_part_of_a_plug_in_ends_a_load(make_bundle, name, error):
+    wrong = raising(error)
+    kind = stop(**{name: property(wrong) if name in ("stage", "keys") else wrong})
+    folder = make_bundle(GRANT + STOP)
+    with suppress(ConfigurationError):
+        load(folder, obligations=[kind])
+
+
+MODULES = {
+    "import": "raise {}\n",
+    "getattr": "def __getattr__(name):\n    raise {}\n",
+    "property": (
+        "class Kind:\n    @property\n    def kind(self):\n        raise {}\nKIND = Kind()\n"
+    ),
+    "class": (
+        "class Kind:\n    @property\n    def __class__(self):\n        raise {}\nKIND = Kind()\n"
+    ),
+}
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Return a function that installs a package with one plug-in of each group."""
+
+    def install(source):
+        site = tmp_path / "site"
+        info = site / "wrong-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: wrong\nVersion: 1.0\n")
+        (site / "wrong_plugin.py").write_text(source)
+        groups = ("providers", "stores", "detectors")
+        (info / "entry_points.txt").write_text(
+            "".join(f"[guardrail.{each}]\nwrong = wrong_plugin:KIND\n" for each in groups)
+        )
+        monkeypatch.syspath_prepend(str(site))
+
+    yield install
+    sys.modules.pop("wrong_plugin", None)
+
+
+TABLES = {
+    "providers": '[extensions]\nproviders = ["wrong"]\n',
+    "stores": '[extensions]\nstores = ["wrong"]\n',
+    "detectors": '[detectors.wrong]\nplugin = "wrong"\n',
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("where", MODULES)
+@pytest.mark.parametrize(
+    "error", ["SystemExit(0)", "GeneratorExit()", "type('Own', (BaseException,), {})()"]
+)
+def test_a_plug_in_that_ends_the_process_is_a_fault(make_bundle, installed, table, where, error):
+    source = MODULES[where].format(error)
+    if table == "stores" or table == "detectors":
+        source = source.replace("def kind", "def name")
+    installed(source)
+    (fault,) = faults(make_bundle(**{"guardrail.toml": HEAD + TABLES[table]}))
+    assert (fault.code, fault.place.file, fault.place.line) == ("GR003", "guardrail.toml", 5)
+
+
+@pytest.mark.parametrize("command", [["check"], ["test"], ["facts"]])
+def test_a_command_fails_if_a_plug_in_ends_the_process(make_bundle, installed, command):
+    installed("raise SystemExit(0)\n")
+    folder = make_bundle(**{"guardrail.toml": HEAD + TABLES["providers"]})
+    result = CliRunner().invoke(app, [*command, str(folder)])
+    assert result.exit_code == 1
+    assert "GR003" in result.output

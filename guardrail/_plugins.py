@@ -93,6 +93,57 @@ def raised_at(error: BaseException) -> str:
     return place
 
 
+def check_object(
+    plugin: object, what: str, *, texts: tuple[str, ...] = (), methods: tuple[str, ...] = ()
+) -> None:
+    """Raise `ConfigurationError` if an object that the application passes is not a plug-in.
+
+    Arguments:
+        plugin: the object.
+        what: what it should be, for the message: "identity provider".
+        texts: its attributes that must be texts.
+        methods: its attributes that must be callable.
+    """
+    if issubclass(type(plugin), type):
+        raise ConfigurationError(f"The {what} is a class. Pass an object of the class.")
+    for names, is_fit in ((texts, _is_text), (methods, callable)):
+        for name in names:
+            found = at_load(partial(getattr, plugin, name, None), f"`{name}` of the {what}")
+            if not is_fit(found):
+                problem = f"The {what} is {a_type(plugin)}, whose `{name}` is {a_type(found)}"
+                kind = "a text" if is_fit is _is_text else "a method"
+                raise ConfigurationError(f"{problem}. Expected {kind}.")
+
+
+def _is_text(value: object) -> bool:
+    return type(value) is str
+
+
+def texts_of(plugin: object, name: str, what: str) -> frozenset[str]:
+    """Return an attribute that must be a set of texts; empty if the plug-in does not have it."""
+    found = at_load(partial(getattr, plugin, name, ()), f"`{name}` of {what}")
+    is_fit = isinstance(found, frozenset | set | tuple | list)
+    if not is_fit or not all(map(_is_text, found)):
+        message = f"`{name}` of {what} must be a set of texts, and is {a_type(found)}. Correct it."
+        raise ConfigurationError(message)
+    return frozenset(found)
+
+
+def check_obligation(kind: ObligationType) -> None:
+    """Raise `ConfigurationError` if an obligation of the application lacks a part."""
+    methods = ("parse", "reads", "merge", "describe", "admit", "release")
+    check_object(kind, "obligation", texts=("name",), methods=methods)
+    what = f"the obligation {kind.name}"
+    stage: object = at_load(partial(getattr, kind, "stage", 0), f"`stage` of {what}")
+    if not isinstance(stage, int):
+        message = f"`stage` of {what} must be an int, and is {a_type(stage)}. Correct it."
+        raise ConfigurationError(message)
+    for name in ("subsumes", "keys"):
+        texts_of(kind, name, what)
+    if at_load(partial(getattr, kind, "outputs", None), f"`outputs` of {what}") is not None:
+        texts_of(kind, "outputs", what)
+
+
 class ObligationTimes(NamedTuple):
     """When an obligation is met: before the model, on the model's output, or both."""
 

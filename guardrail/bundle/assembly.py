@@ -22,7 +22,7 @@ from guardrail._documents import Document, Section, read_json, read_toml, read_y
 from guardrail._faults import Faults
 from guardrail._hooks import in_order, keys_of, plain_of, prepare
 from guardrail._nearest import did_you_mean
-from guardrail._plugins import without_exits
+from guardrail._plugins import at_load, check_object, check_obligation, texts_of, without_exits
 from guardrail._ports import (
     Clock,
     FactSource,
@@ -290,7 +290,7 @@ def load_bundle(
         "name",
     )
     audit = faults.gather(lambda: read_audit(of("audit")))
-    named = faults.gather(lambda: read_extensions(of("extensions"))) or NamedExtensions()
+    named = _read_named(of("extensions"), faults)
     own_kinds = (*own_providers, *named.providers)
     providers = faults.gather(
         lambda: read_providers(
@@ -305,8 +305,13 @@ def load_bundle(
             signature_check_for=evidence_opener(Sources(folder.files, environment)),
         )
     )
+    _check_own(own_obligations, own_facts)
     own_stores = (*named.stores, *(() if own_quota_store is None else (own_quota_store,)))
-    store = faults.gather(lambda: _storage(of("quota"), clock, own_stores, storage))
+    store = faults.gather(
+        lambda: at_load(
+            lambda: _storage(of("quota"), clock, own_stores, storage), "Opening the quota store"
+        )
+    )
     specs = _read_specs(folder, "inputs", faults)
     facts.load_libraries(for_tables=_takes_tables(folder, specs))
     types = faults.gather(
@@ -372,6 +377,25 @@ def load_bundle(
     )  # fmt: skip
 
 
+def _read_named(document: Document | None, faults: Faults) -> NamedExtensions:
+    """Return the plug-ins that the bundle names; raise all faults if one does not load.
+
+    Without a plug-in, a correct table that uses it would be reported as a fault.
+    """
+    named = faults.gather(lambda: read_extensions(document))
+    if named is None:
+        faults.stop()
+    return named or NamedExtensions()
+
+
+def _check_own(obligations: Sequence[ObligationType], sources: Sequence[FactSource]) -> None:
+    """Raise `ConfigurationError` if a plug-in of the application lacks a part."""
+    for kind in obligations:
+        check_obligation(kind)
+    for source in sources:
+        _check_source(source)
+
+
 def _storage(
     document: Document | None,
     clock: Clock,
@@ -379,6 +403,8 @@ def _storage(
     held: StorageHandle | None,
 ) -> StorageHandle:
     """Return the configured quota store; the held one with its counters if it is the same."""
+    for store in own:
+        check_object(store, "quota store", texts=("name",), methods=("open",))
     opened = obligations.open_storage(document, clock, own)
     return held if held is not None and held.counts_as(opened) else opened
 
@@ -388,12 +414,26 @@ def _prepare_sources(*snapshots: Snapshot | None) -> None:
     for snapshot in snapshots:
         for plan in snapshot.plans.values() if snapshot is not None else ():
             for source, names in plan.wants:
-                prepare(source, names)
+                what = f"`prepare` of the fact source {source.namespace}"
+                at_load(partial(prepare, source, names), what)
+
+
+def _check_source(source: FactSource) -> None:
+    """Raise `ConfigurationError` if a fact source of the application lacks a part."""
+    check_object(source, "fact source", methods=("compute",))
+    name: object = at_load(
+        partial(getattr, source, "namespace", None), "`namespace` of the fact source"
+    )
+    for part in ("facts", "plain") if isinstance(name, str) else ():
+        texts_of(source, part, f"the fact source {name}")
 
 
 def _unknown_types(providers: Providers, snapshot: Snapshot) -> Iterator[Fault]:
     """Yield a fault for each entity type that a provider names and the schema lacks."""
-    for name, place in providers.entity_types.items():
+    places = dict(providers.entity_types)
+    for name, place in sorted(providers.tables_of_types.items()):
+        places.setdefault(name, place)
+    for name, place in places.items():
         if not snapshot.schema.declares(name):
             message = f"The schema has no entity type {name}. Correct the name, or declare it."
             yield Fault("GR003", place, message)
@@ -476,7 +516,7 @@ def _read_specs(folder: Folder, below: str, faults: Faults) -> dict[str, Documen
 def _unique(what: str, items: tuple[T, ...], attribute: str) -> tuple[T, ...]:
     seen: set[str] = set()
     for item in items:
-        name = getattr(item, attribute, None)
+        name = at_load(partial(getattr, item, attribute, None), f"`{attribute}` of a {what}")
         if not isinstance(name, str):
             kind = type_name(item)
             raise ConfigurationError(f"The {what} {kind} has no `{attribute}`. Add it, as a str.")

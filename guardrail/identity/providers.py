@@ -198,6 +198,8 @@ class Providers:
         certificates: the provider of certificates, if there is one.
         entity_types: the entity types of principals and their parents, each with the place that
             names it, to check them against the schema.
+        tables_of_types: the entity types that providers state for principals and parents, each with
+            the place of the provider's table, for the same check.
         attributes: the attributes that principals get from claims: the principal's type, the
             attribute's name, and the place that names it.
         makers: for an entity type of principals, the prefixes of its providers. A type that is also
@@ -211,6 +213,7 @@ class Providers:
     by_form: tuple[OpenedProvider, ...] = ()
     certificates: OpenedProvider | None = None
     entity_types: Mapping[str, Place] = field(default_factory=Frozen[str, Place])
+    tables_of_types: Mapping[str, Place] = field(default_factory=Frozen[str, Place])
     attributes: tuple[tuple[str, str, Place], ...] = ()
     makers: Mapping[str, tuple[IdPrefix, ...]] = field(
         default_factory=Frozen[str, tuple[IdPrefix, ...]]

@@ -12,7 +12,7 @@ from guardrail import ConfigurationError, Guard, NotAuthorized, Principal
 from guardrail._faults import faults_of
 from guardrail.cli import app
 from guardrail.errors import Fault, Place
-from guardrail.extensions import ObligationBase
+from guardrail.extensions import FactSourceBase, ObligationBase
 from guardrail.testing import FrozenClock
 
 HEAD = '[bundle]\nname = "small"\nversion = "1.0.0"\n'
@@ -251,3 +251,136 @@ def test_a_command_fails_if_a_plug_in_ends_the_process(make_bundle, installed, c
     result = CliRunner().invoke(app, [*command, str(folder)])
     assert result.exit_code == 1
     assert "GR003" in result.output
+
+
+# Parts that have a wrong type.
+
+
+def wrong(folder, **options):
+    with pytest.raises(ConfigurationError) as caught:
+        load(folder, **options)
+    assert CANARY not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("stage", "x"), ("stage", None), ("stage", float("nan")), ("stage", float("inf")),
+        ("keys", 5), ("keys", (1,)), ("keys", "text"), ("subsumes", 5), ("outputs", 5),
+        ("name", 5), ("parse", None), ("merge", 5), ("describe", "x"), ("admit", None),
+        ("release", 1), ("reads", ()), ("reads", lambda self, demand: 5),
+        ("reads", lambda self, demand: ("a",)), ("reads", raising(ValueError(CANARY))),
+        ("stage", property(raising(ValueError(CANARY)))),
+        ("keys", property(raising(ValueError(CANARY)))),
+    ],
+)  # fmt: skip
+def test_a_part_of_an_obligation_has_its_type(make_bundle, part, value):
+    text = wrong(make_bundle(GRANT + STOP), obligations=[stop(**{part: value})])
+    assert f"`{part}`" in text
+    assert "obligation" in text
+
+
+@pytest.mark.parametrize("given", [None, 5, Stop, BadgeKind])
+@pytest.mark.parametrize("argument", ["obligations", "providers", "facts"])
+def test_what_is_no_plug_in_does_not_load(make_bundle, argument, given):
+    wrong(make_bundle(GRANT), **{argument: [given]})
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("kind", 5), ("takes", None), ("settings", None), ("settings", int), ("settings", 5),
+        ("open", None), ("lint", 5), ("kind", property(raising(ValueError(CANARY)))),
+        ("settings", property(raising(ValueError(CANARY)))),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_provider_has_its_type(make_bundle, part, value):
+    kind = type("Kind", (BadgeKind,), {part: value})()
+    text = wrong(make_bundle(**{"guardrail.toml": BADGE}), providers=[kind])
+    assert f"`{part}`" in text
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("entity_types", 5), ("entity_types", ["User"]), ("entity_types", {"User": None}),
+        ("entity_types", {5: Place("f")}), ("principal_types", 5), ("principal_types", "User"),
+        ("parent_types", 5), ("parent_types", None), ("authenticate", None), ("accepts", 5),
+    ],
+)  # fmt: skip
+def test_a_part_of_an_opened_provider_has_its_type(make_bundle, part, value):
+    class Kind(BadgeKind):
+        def open(self, settings, context):
+            opened = super().open(settings, context)
+            setattr(opened, part, value)
+            return opened
+
+    (fault,) = faults(make_bundle(**{"guardrail.toml": BADGE}), providers=[Kind()])
+    assert f"`{part}`" in fault.message
+    assert str(fault.place) == "guardrail.toml:4:1"
+
+
+@pytest.mark.parametrize("opened", [None, 5, BadgeKind])
+def test_a_provider_opens_an_authenticator(make_bundle, opened):
+    kind = type("Kind", (BadgeKind,), {"open": lambda *given: opened})()
+    (fault,) = faults(make_bundle(**{"guardrail.toml": BADGE}), providers=[kind])
+    assert "that the identity provider badge opens" in fault.message
+
+
+@pytest.mark.parametrize("part", ["principal_types", "parent_types"])
+def test_the_schema_must_have_the_types_of_a_provider(make_bundle, part):
+    class Kind(BadgeKind):
+        def open(self, settings, context):
+            opened = super().open(settings, context)
+            setattr(opened, part, frozenset(("Ghost",)))
+            return opened
+
+    (fault,) = faults(make_bundle(**{"guardrail.toml": BADGE}), providers=[Kind()])
+    assert "no entity type Ghost" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("namespace", 5), ("facts", 5), ("facts", (1,)), ("plain", 5), ("compute", None),
+        ("facts", property(raising(ValueError(CANARY)))),
+        ("namespace", property(raising(ValueError(CANARY)))),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_fact_source_has_its_type(make_bundle, part, value):
+    known = {"namespace": "desk", "facts": frozenset(("open",)), "compute": dict, part: value}
+    source = type("Source", (FactSourceBase,), known)()
+    assert f"`{part}`" in wrong(make_bundle(GRANT), facts=[source])
+
+
+@pytest.mark.parametrize("given", [5, object(), BadgeKind])
+def test_what_is_no_quota_store_does_not_load(make_bundle, given):
+    assert "quota store" in wrong(make_bundle(GRANT), quota_store=given)
+
+
+class Names:
+    """A detector of one name."""
+
+    name = "ada"
+
+    def find(self, texts):
+        return [[] for _ in texts]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None, 5, Names, type("Names", (Names,), {"timeout_s": 10**400})(),
+        type("Names", (Names,), {"name": property(raising(KeyError(CANARY)))})(),
+    ],
+)  # fmt: skip
+def test_what_is_no_detector_does_not_load(make_bundle, given):
+    assert "detector" in wrong(make_bundle(GRANT), detectors=[given])
+
+
+def test_tables_of_a_plug_in_that_does_not_load_are_no_faults(make_bundle, installed):
+    installed("raise ValueError\n")
+    text = HEAD + TABLES["providers"] + '[identity.desk]\ntype = "wrong"\n'
+    (fault,) = faults(make_bundle(**{"guardrail.toml": text}))
+    assert "names a plug-in that does not import (ValueError)" in fault.message

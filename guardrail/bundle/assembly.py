@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from guardrail import _core, facts, obligations
 from guardrail._documents import Document, Section, read_json, read_toml, read_yaml
+from guardrail._faults import Faults
 from guardrail._hooks import in_order, keys_of, plain_of, prepare
 from guardrail._nearest import did_you_mean, nearest
+from guardrail._plugins import at_load, check_object, check_obligation, texts_of, without_exits
 from guardrail._ports import (
     Clock,
     FactSource,
@@ -231,28 +233,7 @@ def open_trail(
     return FanOut((*sinks, opened) if opened is not None else tuple(sinks)), opened
 
 
-class _Faults:
-    """Collects the faults of several steps, so that all are reported at once."""
-
-    def __init__(self) -> None:
-        self.found: list[Fault] = []
-
-    def gather(self, read: Callable[[], T]) -> T | None:
-        """Return what ``read`` returns; ``None`` if it raised faults, which are collected."""
-        try:
-            return read()
-        except ConfigurationError as error:
-            self.found.extend(error.faults)
-            if not error.faults:
-                raise
-            return None
-
-    def stop(self) -> None:
-        """Raise all faults found so far, if any."""
-        if self.found:
-            raise ConfigurationError(faults=tuple(dict.fromkeys(self.found)))
-
-
+@without_exits
 def load_bundle(
     source: str | Path | Folder,
     *,
@@ -284,7 +265,7 @@ def load_bundle(
     """
     folder = source if isinstance(source, Folder) else read_folder(Path(source))
     settings = read_toml("guardrail.toml", folder.files["guardrail.toml"])
-    faults = _Faults()
+    faults = Faults()
     for table in settings.data:
         if table not in _TABLES:
             hint = did_you_mean(table, _TABLES, f"The tables are: {', '.join(_TABLES)}.")
@@ -309,7 +290,7 @@ def load_bundle(
         "name",
     )
     audit = faults.gather(lambda: read_audit(of("audit")))
-    named = faults.gather(lambda: read_extensions(of("extensions"))) or NamedExtensions()
+    named = _read_named(of("extensions"), faults)
     own_kinds = (*own_providers, *named.providers)
     providers = faults.gather(
         lambda: read_providers(
@@ -324,8 +305,13 @@ def load_bundle(
             signature_check_for=evidence_opener(Sources(folder.files, environment)),
         )
     )
+    _check_own(own_obligations, own_facts)
     own_stores = (*named.stores, *(() if own_quota_store is None else (own_quota_store,)))
-    store = faults.gather(lambda: _storage(of("quota"), clock, own_stores, storage))
+    store = faults.gather(
+        lambda: at_load(
+            lambda: _storage(of("quota"), clock, own_stores, storage), "Opening the quota store"
+        )
+    )
     specs = _read_specs(folder, "inputs", faults)
     facts.load_libraries(for_tables=_takes_tables(folder, specs))
     types = faults.gather(
@@ -391,6 +377,25 @@ def load_bundle(
     )  # fmt: skip
 
 
+def _read_named(document: Document | None, faults: Faults) -> NamedExtensions:
+    """Return the plug-ins that the bundle names; raise all faults if one does not load.
+
+    Without a plug-in, a correct table that uses it would be reported as a fault.
+    """
+    named = faults.gather(lambda: read_extensions(document))
+    if named is None:
+        faults.stop()
+    return named or NamedExtensions()
+
+
+def _check_own(obligations: Sequence[ObligationType], sources: Sequence[FactSource]) -> None:
+    """Raise `ConfigurationError` if a plug-in of the application lacks a part."""
+    for kind in obligations:
+        check_obligation(kind)
+    for source in sources:
+        _check_source(source)
+
+
 def _storage(
     document: Document | None,
     clock: Clock,
@@ -398,6 +403,8 @@ def _storage(
     held: StorageHandle | None,
 ) -> StorageHandle:
     """Return the configured quota store; the held one with its counters if it is the same."""
+    for store in own:
+        check_object(store, "quota store", texts=("name",), methods=("open",))
     opened = obligations.open_storage(document, clock, own)
     return held if held is not None and held.counts_as(opened) else opened
 
@@ -407,12 +414,26 @@ def _prepare_sources(*snapshots: Snapshot | None) -> None:
     for snapshot in snapshots:
         for plan in snapshot.plans.values() if snapshot is not None else ():
             for source, names in plan.wants:
-                prepare(source, names)
+                what = f"`prepare` of the fact source {source.namespace}"
+                at_load(partial(prepare, source, names), what)
+
+
+def _check_source(source: FactSource) -> None:
+    """Raise `ConfigurationError` if a fact source of the application lacks a part."""
+    check_object(source, "fact source", methods=("compute",))
+    name: object = at_load(
+        partial(getattr, source, "namespace", None), "`namespace` of the fact source"
+    )
+    for part in ("facts", "plain") if isinstance(name, str) else ():
+        texts_of(source, part, f"the fact source {name}")
 
 
 def _unknown_types(providers: Providers, snapshot: Snapshot) -> Iterator[Fault]:
     """Yield a fault for each entity type that a provider names and the schema lacks."""
-    for name, place in providers.entity_types.items():
+    places = dict(providers.entity_types)
+    for name, place in sorted(providers.tables_of_types.items()):
+        places.setdefault(name, place)
+    for name, place in places.items():
         if not snapshot.schema.declares(name):
             message = f"The schema has no entity type {name}. Correct the name, or declare it."
             yield Fault("GR003", place, message)
@@ -487,7 +508,7 @@ def _parse(document: Document | None, model: type[S]) -> S:
     return model() if document is None else document.parse(model)
 
 
-def _read_specs(folder: Folder, below: str, faults: _Faults) -> dict[str, Document]:
+def _read_specs(folder: Folder, below: str, faults: Faults) -> dict[str, Document]:
     documents: dict[str, Document] = {}
     for suffix, read in ((".yaml", read_yaml), (".json", read_json)):
         for file, raw in folder.named(suffix, below=below):
@@ -507,7 +528,7 @@ def _read_specs(folder: Folder, below: str, faults: _Faults) -> dict[str, Docume
 def _unique(what: str, items: tuple[T, ...], attribute: str) -> tuple[T, ...]:
     seen: set[str] = set()
     for item in items:
-        name = getattr(item, attribute, None)
+        name = at_load(partial(getattr, item, attribute, None), f"`{attribute}` of a {what}")
         if not isinstance(name, str):
             kind = type_name(item)
             raise ConfigurationError(f"The {what} {kind} has no `{attribute}`. Add it, as a str.")

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, StringConstraints
 
 from guardrail._documents import Document, Section
+from guardrail._faults import faults_of
 from guardrail._plugins import load_plugin
 from guardrail._ports import IdentityProvider, QuotaStore
 from guardrail.errors import ConfigurationError, Fault, Place
@@ -85,7 +86,7 @@ def read_extensions(
             try:
                 found.setdefault(key, []).append(_load(key, name, place, find))
             except ConfigurationError as error:
-                faults += error.faults
+                faults += faults_of(error, place)
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     return NamedExtensions(tuple(found.get("providers", ())), tuple(found.get("stores", ())))

@@ -22,6 +22,7 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from guardrail._faults import faults_of
 from guardrail._ports import (
     BlockingStep,
     Clock,
@@ -146,12 +147,12 @@ def _named(folder: Path, read: Callable[[], T]) -> T:
     try:
         return read()
     except ConfigurationError as error:
+        if not error.faults:
+            raise
         faults = tuple(
             replace(fault, place=replace(fault.place, file=str(folder / fault.place.file)))
-            for fault in error.faults
+            for fault in faults_of(error, Place("guardrail.toml"))
         )
-        if not faults:
-            raise
     raise ConfigurationError(faults=faults)
 
 

@@ -8,12 +8,14 @@ none of ``not``. The fact ``context.input.findings`` and the obligation ``redact
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import ConfigDict, Field
 
 from guardrail._documents import Document, Section
-from guardrail._plugins import load_plugin
+from guardrail._faults import faults_of
+from guardrail._plugins import at_load, check_object, load_plugin
 from guardrail.errors import ConfigurationError, Fault
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ def read_detectors(
         try:
             found.append(_read(name, document))
         except ConfigurationError as error:
-            faults.extend(error.faults)
+            faults.extend(faults_of(error, document.at(name)))
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     return (*found, *passed)
@@ -96,6 +98,11 @@ def _open(kind: DetectorKind) -> ModelKind:
 
     Raises `ConfigurationError` if it is not a `DetectorKind`.
     """
+    check_object(kind, "detector")
+    return at_load(partial(_model_kind, kind), "An attribute of a detector")
+
+
+def _model_kind(kind: DetectorKind) -> ModelKind:
     from guardrail.detectors import ModelKind
 
     try:

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from guardrail._documents import Document
+from guardrail._plugins import at_load
 from guardrail._ports import IdentityProvider
-from guardrail.errors import Finding
+from guardrail._type_names import a_type
+from guardrail.errors import ConfigurationError, Finding
 from guardrail.identity.load import read_tables
 from guardrail.identity.registry import kinds_by_name
 
@@ -28,7 +31,18 @@ def lint_identity(
     kinds = kinds_by_name(own)
     for name, settings in read_tables(document, own).items():
         table = document.below(name)
-        yield from kinds[table.data["type"]].lint(settings, table)
+        yield from _findings(kinds[table.data["type"]], settings, table)
+
+
+def _findings(kind: IdentityProvider, settings: Any, table: Document) -> tuple[Finding, ...]:
+    """Return what `lint` of a provider yields; raise `ConfigurationError` if it raises."""
+    what, place = f"`lint` of the identity provider {kind.kind}", table.at()
+    found: tuple[Any, ...] = at_load(lambda: tuple(kind.lint(settings, table)), what, place=place)
+    for each in found:
+        if not isinstance(each, Finding):
+            message = f"{what} must yield findings, and yields {a_type(each)}. Correct the plug-in."
+            raise ConfigurationError.at(place, "GR003", message)
+    return found
 
 
 def lint_evidence(document: Document | None) -> Iterator[Finding]:

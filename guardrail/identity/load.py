@@ -9,12 +9,15 @@ without an issuer. Every error is found at load, with its place; no key is fetch
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from guardrail._documents import Document
+from guardrail._faults import faults_of
 from guardrail._nearest import did_you_mean
+from guardrail._plugins import at_load, check_object, texts_of
 from guardrail._ports import IdentityProvider, ProviderContext
 from guardrail._regular_files import read_regular
 from guardrail.errors import ConfigurationError, Fault, Place
@@ -83,7 +86,7 @@ def read_tables(document: Document, own: Sequence[IdentityProvider] = ()) -> Map
         try:
             settings[name] = document.below(name).parse(provider.settings)
         except ConfigurationError as error:
-            faults += error.faults
+            faults += faults_of(error, document.at(name))
     faults += _doubled(document, settings, kinds)
     faults += clashes(document, settings)
     if faults:
@@ -140,6 +143,7 @@ def read_providers(
     tokens: list[OpenedProvider] = []
     certificates: OpenedProvider | None = None
     types: dict[str, Place] = {}
+    places: dict[str, Place] = {}
     attributes: list[tuple[str, str, Place]] = []
     makers: dict[str, dict[IdPrefix, None]] = {}
     parents: set[str] = set()
@@ -149,9 +153,15 @@ def read_providers(
         table = document.below(name)
         provider = kinds[table.data["type"]]
         try:
-            opened = provider.open(settings, ProviderContext(name, table, ids[name], sources))
+            context = ProviderContext(name, table, ids[name], sources)
+            opened = at_load(
+                partial(provider.open, settings, context),
+                f"`open` of the identity provider {provider.kind}",
+                place=table.at(),
+            )
+            parts = _parts_of(opened, f"that the identity provider {provider.kind} opens")
         except ConfigurationError as error:
-            faults += error.faults
+            faults += faults_of(error, table.at())
             continue
         if provider.takes == "signed_token":
             if not isinstance(opened, TokenProvider):
@@ -170,11 +180,12 @@ def read_providers(
             certificates = OpenedProvider(name, ids[name], opened)
         else:
             tokens.append(OpenedProvider(name, ids[name], opened))
-        parents.update(opened.parent_types)
-        for kind in opened.principal_types:
+        parents.update(parts.parent_types)
+        for kind in parts.principal_types:
             makers.setdefault(kind, {})[ids[name]] = None
-        for kind, place in opened.entity_types.items():
+        for kind, place in parts.entity_types.items():
             types.setdefault(kind, place)
+        places.update(dict.fromkeys(parts.principal_types | parts.parent_types, table.at()))
     revoked_file = document.data.get("revoked_file", "")
     if "revoked_file" in document.data:
         faults += _unreadable(revoked_file, document.at("revoked_file"))
@@ -192,10 +203,36 @@ def read_providers(
         by_form=tuple(tokens),
         certificates=certificates,
         entity_types=Frozen(types),
+        tables_of_types=Frozen(places),
         attributes=tuple(attributes),
         makers=Frozen(named_by),
         revoked_file=revoked_file,
         inherits=inherit == INHERIT[0],
+    )
+
+
+class _Parts(NamedTuple):
+    """The attributes of an opened provider, read once."""
+
+    entity_types: Mapping[str, Place]
+    principal_types: frozenset[str]
+    parent_types: frozenset[str]
+
+
+def _parts_of(opened: object, which: str) -> _Parts:
+    """Return the attributes of an opened provider; raise `ConfigurationError` if one is wrong."""
+    check_object(opened, f"authenticator {which}", methods=("authenticate", "accepts"))
+    what = f"the authenticator {which}"
+    types: object = at_load(
+        partial(getattr, opened, "entity_types", None), f"`entity_types` of {what}"
+    )
+    if not isinstance(types, Mapping) or not all(
+        type(kind) is str and isinstance(place, Place) for kind, place in types.items()
+    ):
+        message = f"`entity_types` of {what} must be a mapping of types to places. Correct it."
+        raise ConfigurationError(message)
+    return _Parts(
+        types, texts_of(opened, "principal_types", what), texts_of(opened, "parent_types", what)
     )
 
 

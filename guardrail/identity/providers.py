@@ -19,6 +19,12 @@ from cachetools import FIFOCache
 from guardrail._ports import Authenticator
 from guardrail.errors import Denied, NotAuthenticated, Place
 from guardrail.identity.id_prefixes import IdPrefix
+from guardrail.identity.plugin_results import (
+    call_provider,
+    checked_bool,
+    checked_identity,
+    denial_of,
+)
 from guardrail.identity.settings import TokenSettings
 from guardrail.identity.tokens.claim_mapping import EntityExists, identify
 from guardrail.identity.tokens.verifier import (
@@ -107,10 +113,15 @@ class OpenedProvider:
     def authenticate(self, credential: Any, now: float, *, knows: EntityExists) -> Identity:
         """Return the identity that a credential proves, or raise `NotAuthenticated`.
 
-        An identity that names another provider, or has an id with another provider's prefix, is
-        denied: a provider can't authenticate the principals of another one.
+        Any other exception of the provider, and anything but an identity, is denied with
+        ``internal_error``. An identity that names another provider, or has an id with another
+        provider's prefix, is denied: a provider can't authenticate the principals of another one.
         """
-        identity = self.authenticator.authenticate(credential, now, knows=knows)
+        what = f"`authenticate` of the identity provider {self.name}"
+        found = call_provider(
+            lambda: self.authenticator.authenticate(credential, now, knows=knows), what
+        )
+        identity = checked_identity(found, what)
         principal = identity.principal
         if identity.provider != self.name or not self.prefix.makes(principal.id):
             raise NotAuthenticated(
@@ -119,6 +130,11 @@ class OpenedProvider:
                 code="malformed_token",
             )
         return identity
+
+    def accepts(self, token: str) -> bool:
+        """Return whether a token belongs to this provider by its form."""
+        what = f"`accepts` of the identity provider {self.name}"
+        return checked_bool(call_provider(lambda: self.authenticator.accepts(token), what), what)
 
 
 class _CachedToken(NamedTuple):
@@ -157,8 +173,8 @@ class PendingIdentity:
 
     def resolve(self) -> Identity:
         """Fetch the keys and return the identity; blocks. Raises `NotAuthenticated`."""
-        self._fetch()
         try:
+            call_provider(self._fetch, "Fetching the keys of an identity provider")
             return self._again()
         except Denied as denial:
             self.record_denial(denial)
@@ -182,6 +198,8 @@ class Providers:
         certificates: the provider of certificates, if there is one.
         entity_types: the entity types of principals and their parents, each with the place that
             names it, to check them against the schema.
+        tables_of_types: the entity types that providers state for principals and parents, each with
+            the place of the provider's table, for the same check.
         attributes: the attributes that principals get from claims: the principal's type, the
             attribute's name, and the place that names it.
         makers: for an entity type of principals, the prefixes of its providers. A type that is also
@@ -195,6 +213,7 @@ class Providers:
     by_form: tuple[OpenedProvider, ...] = ()
     certificates: OpenedProvider | None = None
     entity_types: Mapping[str, Place] = field(default_factory=Frozen[str, Place])
+    tables_of_types: Mapping[str, Place] = field(default_factory=Frozen[str, Place])
     attributes: tuple[tuple[str, str, Place], ...] = ()
     makers: Mapping[str, tuple[IdPrefix, ...]] = field(
         default_factory=Frozen[str, tuple[IdPrefix, ...]]
@@ -262,7 +281,7 @@ class Providers:
         """Return the provider that accepts a token by its form; ``None`` if there is none."""
         taker = None
         for provider in self.by_form:
-            if provider.authenticator.accepts(token):
+            if provider.accepts(token):
                 if taker is not None:
                     raise NotAuthenticated(
                         "Two identity providers accept tokens of this form. Configure one of them.",
@@ -364,8 +383,8 @@ def _retry_after_fetch(again: Callable[[], Identity]) -> Identity:
         return again()
     except KeysNeeded as needed:
         refused = needed.refused
-    if refused is not None:
-        raise refused
+    if isinstance(refused, Exception):
+        raise denial_of(refused, "Verifying with the keys of an identity provider")
     raise NotAuthenticated(
         "The identity provider's keys could not be fetched in time. Try again later.",
         code="provider_unavailable",

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from guardrail.errors import (
     ConfigurationError,
@@ -32,6 +32,8 @@ _TRY_AGAIN: Final = frozenset(("provider_unavailable", "revocations_unavailable"
 _DISCLOSED: Final = frozenset(("token_expired", "ambiguous_credential"))
 #: RFC 9110 §5.6.4: the characters that a quoted string contains unescaped.
 _REALM: Final = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
+#: The longest `Retry-After`: a year.
+_LIMIT_WAIT_S: Final = 366 * 24 * 3600
 _TITLES: Final = {
     400: "The request has more than one credential of a kind.",
     401: "The caller is not authenticated.",
@@ -139,8 +141,12 @@ def _challenge(status: int, realm: str, has_credential: bool) -> str:
     return challenge
 
 
-def _retry_after(seconds: float | None) -> int:
-    """Return whole seconds for `Retry-After` (RFC 9110 §10.2.3); 0 if the time is unknown."""
-    if seconds is None or not math.isfinite(seconds):
+def _retry_after(seconds: Any) -> int:
+    """Return whole seconds for `Retry-After` (RFC 9110 §10.2.3); 0 if the time is unknown.
+
+    A plug-in can deny with anything. A time that is no finite number, is negative or is longer
+    than a year is unknown.
+    """
+    if type(seconds) not in (int, float) or not 0 <= seconds <= _LIMIT_WAIT_S:
         return 0
-    return max(1, math.ceil(seconds))
+    return max(1, math.ceil(float(seconds)))

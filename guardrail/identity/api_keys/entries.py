@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, TypeAlias
 from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from guardrail._documents import Document, Section, item_places, limit_of, read_json
+from guardrail._faults import faults_of
 from guardrail._regular_files import read_regular
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.identity.api_keys.format import Random, hash_of, id_of, new_key
@@ -130,7 +131,7 @@ def read_entries(file: str, raw: bytes) -> tuple[ApiKeyEntry, ...]:
         try:
             entry = Document(file, item, {(): place}).parse(ApiKeyEntry)
         except ConfigurationError as error:
-            faults.extend(error.faults)
+            faults.extend(faults_of(error, place))
             continue
         if entry.id in first:
             message = f"The same id is at {first[entry.id]}. Remove one of the two."

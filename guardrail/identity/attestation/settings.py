@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 from pydantic import Field, StringConstraints, model_validator
 
 from guardrail._documents import Document, Section
+from guardrail._faults import faults_of
 from guardrail._schema_hints import Hint, absent, exactly_one, given, holds, when
 from guardrail.errors import ConfigurationError, Fault
 from guardrail.identity.field_types import Distinct, HttpsUrl, Text
@@ -164,7 +165,7 @@ def read_evidence(
         try:
             settings[name] = document.below(name).parse(model)
         except ConfigurationError as error:
-            faults += error.faults
+            faults += faults_of(error, document.at(name))
     faults += _duplicates(document, settings)
     if faults:
         raise ConfigurationError(faults=tuple(faults))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from guardrail._documents import Document, Section
+from guardrail._faults import faults_of
 from guardrail._nearest import did_you_mean
 from guardrail.errors import ConfigurationError, Fault
 from guardrail.obligations.input.json_schema import JsonSchemaSpec
@@ -70,7 +71,7 @@ def read_specs(
         try:
             specs[name] = read_spec(name, document)
         except ConfigurationError as error:
-            faults.extend(error.faults)
+            faults.extend(faults_of(error, document.at(), code="GR300"))
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     return specs

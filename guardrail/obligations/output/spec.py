@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, field_validator
 
 from guardrail._documents import Document, Section
+from guardrail._faults import faults_of
 from guardrail._ports import ObligationNotMet
 from guardrail._schema_hints import of
 from guardrail._type_names import a_type
@@ -203,7 +204,7 @@ def read_output_specs(documents: Mapping[str, Document]) -> dict[str, OutputSpec
         try:
             specs[name] = _read(name, document)
         except ConfigurationError as error:
-            faults.extend(error.faults)
+            faults.extend(faults_of(error, document.at(), code="GR300"))
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     return specs

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from guardrail._documents import Section
+from guardrail._faults import faults_of
 from guardrail._ports import FactSource
 from guardrail._schema_hints import of
 from guardrail._timezones import find_zone
@@ -186,4 +187,4 @@ def _read_one_schema(folder: Folder) -> tuple[Schema | None, list[Fault]]:
     try:
         return read_schema(*schemas[0]), []
     except ConfigurationError as error:
-        return None, list(error.faults)
+        return None, list(faults_of(error, Place(schemas[0][0])))

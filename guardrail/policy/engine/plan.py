@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from guardrail._hooks import blocks
-from guardrail._ports import FactSource
-from guardrail.errors import Fault
+from guardrail._plugins import at_load
+from guardrail._ports import FactSource, ObligationType
+from guardrail._type_names import a_type
+from guardrail.errors import ConfigurationError, Fault
 from guardrail.policy.engine.read_sets import Access, ReadSet
 from guardrail.policy.schema.schema import RECORD, CedarType, Schema
 from guardrail.policy.source.parser import Policy, Vocabulary, applies_to
@@ -94,6 +96,17 @@ def make_plans(
     return plans, list(dict.fromkeys(faults))
 
 
+def _paths_of(kind: ObligationType, demand: Any) -> tuple[Path, ...]:
+    """Return the paths that a demand reads; raise `ConfigurationError` if `reads` is wrong."""
+    what = f"`reads` of the obligation {kind.name}"
+    paths: tuple[Any, ...] = at_load(lambda: tuple(kind.reads(demand)), what)
+    for path in paths:
+        if not isinstance(path, Path):
+            message = f"{what} must return paths, and returned {a_type(path)}. Correct it."
+            raise ConfigurationError(message)
+    return paths
+
+
 def _matching_policies(
     policies: Sequence[Policy],
     accesses: Mapping[str, Access],
@@ -109,7 +122,7 @@ def _matching_policies(
         policy.key: tuple(
             path
             for name, demand in policy.demands
-            for path in vocabulary.obligations[name].reads(demand)
+            for path in _paths_of(vocabulary.obligations[name], demand)
         )
         for policy in matching
     }

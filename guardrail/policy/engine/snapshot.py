@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from guardrail._hooks import release_blocks, subsumed_by
+from guardrail._plugins import obligation_times
 from guardrail._ports import (
     NOTHING_PENDING,
     ObligationType,
@@ -213,6 +214,7 @@ class Snapshot:
         self._error_free: GenerationCache = GenerationCache(_LIMIT_CACHED)
         self._entity_types: GenerationCache = GenerationCache(_LIMIT_CACHED)
         self._digests: GenerationCache = GenerationCache(_LIMIT_CACHED)
+        self._times = {name: obligation_times(kind) for name, kind in obligations.items()}
 
     def _denial(self, code: str, message: str, *, path: str = "", **rest: Any) -> Decision:
         return Decision(False, code, message=message, path=path, revision=self.revision, **rest)
@@ -374,9 +376,12 @@ class Snapshot:
     def _pending(self, decision: Decision) -> PendingObligations:
         held = [(self.obligations[each.name], each) for each in decision.obligations]
         idle = {name for kind, _ in held for name in subsumed_by(kind)}
-        releases = tuple([pair for pair in held if pair[0].on_release and pair[1].name not in idle])
+        times = self._times
+        releases = tuple(
+            [pair for pair in held if times[pair[1].name].on_release and pair[1].name not in idle]
+        )
         return PendingObligations(
-            admits=tuple([pair for pair in held if pair[0].on_admit]),
+            admits=tuple([pair for pair in held if times[pair[1].name].on_admit]),
             releases=releases,
             names=tuple([each.name for _, each in held]),
             errors=tuple([error.policy for error in decision.errors]),

@@ -16,6 +16,7 @@ import cedarpy
 from pydantic_core import from_json
 
 from guardrail._documents import decode, item_places, read_json
+from guardrail._faults import faults_of
 from guardrail._nearest import did_you_mean
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy.generation_cache import GenerationCache
@@ -151,7 +152,7 @@ def _shape_faults(raw: bytes) -> list[Fault]:
     try:
         data = read_json(_FILE, raw).data
     except ConfigurationError as error:
-        return list(error.faults)
+        return list(faults_of(error, Place(_FILE)))
     if not isinstance(data, list):
         return [Fault("GR201", Place(_FILE, 1, 1), "Expected a list. Put the entities in [...].")]
     if len(data) > LIMIT_ENTITIES:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from guardrail._documents import decode, read_yaml
+from guardrail._faults import faults_of
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy.source.parser import ID_RULE, LIMIT_FAULTS, is_policy_id
 
@@ -65,7 +66,7 @@ def read_links(files: Mapping[str, bytes]) -> tuple[list[Link], list[Fault]]:
     try:
         entries = _read_entries(files[FILE])
     except ConfigurationError as error:
-        return [], list(error.faults)
+        return [], list(faults_of(error, Place(FILE)))
     if len(entries) > LIMIT_LINKS:
         message = f"There are over {LIMIT_LINKS} links. Use groups of entities instead."
         return [], [Fault("GR005", entries[LIMIT_LINKS][1], message)]

@@ -18,7 +18,9 @@ import cedarpy
 from cedarpy import pst
 
 from guardrail._documents import decode
+from guardrail._faults import faults_of
 from guardrail._nearest import nearest
+from guardrail._plugins import at_load
 from guardrail._ports import ObligationType
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy.source.error_advice import on_syntax
@@ -111,7 +113,7 @@ def read_policies(files: Iterable[tuple[str, bytes]], vocabulary: Vocabulary) ->
         try:
             reader.read(Source(file, decode(file, raw)))
         except ConfigurationError as error:
-            reader.faults.extend(error.faults)
+            reader.faults.extend(faults_of(error, Place(file)))
         if len(reader.faults) >= LIMIT_FAULTS:
             break
     policies, templates = tuple(reader.policies), tuple(reader.templates)
@@ -146,7 +148,7 @@ class _PolicyReader:
             try:
                 self._add(chunk, _parse(chunk) if nodes is None else nodes[number])
             except ConfigurationError as error:
-                self.faults.extend(error.faults)
+                self.faults.extend(faults_of(error, chunk.place))
 
     def _add(self, chunk: PolicyChunk, node: pst.Template) -> None:
         is_template = bool(slots_of(node))
@@ -299,12 +301,23 @@ def _read_demands(
             faults.append(Fault("GR106", place, message))
         else:
             try:
-                demands[name] = obligation.parse(Clause(policy, name, argument, place))
+                demands[name] = parse_demand(obligation, Clause(policy, name, argument, place))
             except ConfigurationError as error:
-                faults.extend(error.faults)
+                faults.extend(faults_of(error, place, code="GR109"))
     if faults:
         raise ConfigurationError(faults=tuple(faults))
     return tuple((name, demands[name]) for name in vocabulary.obligations if name in demands)
+
+
+def parse_demand(obligation: ObligationType, clause: Clause, *, place: Place | None = None) -> Any:
+    """Return the demand of an annotation.
+
+    Raises `ConfigurationError` with a place for everything that `parse` raises. The place is that
+    of the clause by default.
+    """
+    what = f"`parse` of the obligation {clause.name}"
+    place = clause.place if place is None else place
+    return at_load(lambda: obligation.parse(clause), what, place=place, code="GR109")
 
 
 def _unknown(name: str, place: Place, vocabulary: Vocabulary) -> Fault:

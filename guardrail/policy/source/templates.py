@@ -15,8 +15,9 @@ from typing import Final
 
 from cedarpy import pst
 
+from guardrail._faults import faults_of
 from guardrail._nearest import did_you_mean
-from guardrail.errors import ConfigurationError, Fault
+from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy.schema.schema import Schema, read_uid
 from guardrail.policy.source.links import Link
 from guardrail.policy.source.parser import (
@@ -24,6 +25,7 @@ from guardrail.policy.source.parser import (
     ParsedPolicies,
     Policy,
     Vocabulary,
+    parse_demand,
     slots_of,
 )
 from guardrail.policy.source.validation import complaints
@@ -47,7 +49,7 @@ def fill(
         try:
             filler.add(link)
         except ConfigurationError as error:
-            filler.faults.extend(error.faults)
+            filler.faults.extend(faults_of(error, link.place, code="GR109"))
     return tuple(filler.policies), filler.faults
 
 
@@ -64,7 +66,10 @@ def refilled(link: Policy, template: Policy, vocabulary: Vocabulary) -> Policy:
     )
     obligations = vocabulary.obligations
     demands = tuple(
-        (name, obligations[name].parse(Clause(link.id, name, argument, template.chunk.place)))
+        (
+            name,
+            parse_demand(obligations[name], Clause(link.id, name, argument, template.chunk.place)),
+        )
         for name, argument in ((name, node.annotations[name]) for name, _ in template.demands)
     )
     return replace(
@@ -154,7 +159,7 @@ class _Filler:
             id=link.id,
             key=f"p{self._first + len(self.policies)}",
             node=self._node(template.node, link),
-            demands=self._demands(template, link.id),
+            demands=self._demands(template, link.id, link.place),
             template=template.id,
             link=link.place,
         )
@@ -180,7 +185,9 @@ class _Filler:
             raise ConfigurationError.at(link.place, "GR114", message)
         return uid
 
-    def _demands(self, template: Policy, policy: str) -> tuple[tuple[str, object], ...]:
+    def _demands(
+        self, template: Policy, policy: str, place: Place
+    ) -> tuple[tuple[str, object], ...]:
         """Parse the annotations for this policy: obligations keep their state by its id."""
         clauses = self._clauses.get(template.id)
         if clauses is None:
@@ -191,7 +198,10 @@ class _Filler:
             ]
         obligations = self._vocabulary.obligations
         return tuple(
-            (clause.name, obligations[clause.name].parse(replace(clause, policy=policy)))
+            (
+                clause.name,
+                parse_demand(obligations[clause.name], replace(clause, policy=policy), place=place),
+            )
             for clause in clauses
         )
 

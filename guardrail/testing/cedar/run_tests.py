@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field
 
 from guardrail._documents import Document, Section, item_places, read_json
+from guardrail._faults import faults_of
 from guardrail.bundle.assembly import Bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy import Snapshot
@@ -137,7 +138,7 @@ class _CedarTestRunner:
             try:
                 yield self._run(Document(place.file, data, {(): place}), place)
             except ConfigurationError as error:
-                yield CedarResult(Result(name, place, "error", error.faults))
+                yield CedarResult(Result(name, place, "error", faults_of(error, place)))
 
     def _run(self, document: Document, place: Place) -> CedarResult:
         test = document.parse(_CedarTest, code=_CODE)

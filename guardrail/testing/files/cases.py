@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from guardrail._documents import Document, Key, limit_of, read_yaml, too_large
+from guardrail._faults import faults_of
 from guardrail._nearest import did_you_mean
 from guardrail._regular_files import read_regular
 from guardrail.errors import ConfigurationError, Fault, Place
@@ -169,8 +170,8 @@ def read_suite(folder: Path) -> Suite:
             if "properties" in document.data:
                 properties.extend(read_properties(document.below("properties")))
         except ConfigurationError as error:
-            place = error.faults[0].place if error.faults else Place(name)
-            cases.append(InvalidTest("", place, error.faults))
+            faults = faults_of(error, Place(name))
+            cases.append(InvalidTest("", faults[0].place, faults))
             continue
         cases.extend(file_cases)
         if common is not None:
@@ -250,7 +251,7 @@ class _TestFileReader:
                 )
                 raise ConfigurationError.at(document.at("name"), "GR003", message)
         except ConfigurationError as error:
-            return [InvalidTest(name, document.at(), error.faults)]
+            return [InvalidTest(name, document.at(), faults_of(error, document.at()))]
         self._names[name] = document.at("name")
         return cases
 

@@ -19,6 +19,7 @@ from pathlib import Path as FilePath
 from typing import Any, Final
 
 from guardrail._documents import Document
+from guardrail._faults import faults_of
 from guardrail.bundle.assembly import Bundle
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.guard import Guard
@@ -113,7 +114,7 @@ class Checker:
             try:
                 conditions.append(read_condition(document, world))
             except ConfigurationError as error:
-                faults.extend(error.faults)
+                faults.extend(faults_of(error, stated.place))
         if faults:
             return Result(stated.name, stated.place, "error", tuple(faults))
         when, claim = conditions

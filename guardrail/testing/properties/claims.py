@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from guardrail._documents import Document
+from guardrail._faults import faults_of
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.policy.schema.schema import RECORD
 from guardrail.testing.files.yaml_values import uid_at
@@ -85,7 +86,7 @@ class _ClaimReader:
         try:
             yield
         except ConfigurationError as error:
-            self._faults.extend(error.faults)
+            self._faults.extend(faults_of(error, self._document.at()))
 
     def _side(self, key: str, data: Any, is_known: Callable[[Entity], bool]) -> EntityCondition:
         if data is None:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import Field, JsonValue, model_validator
 
 from guardrail._documents import Document, Section
+from guardrail._faults import faults_of
 from guardrail._schema_hints import exactly_one
 from guardrail.errors import ConfigurationError, Fault, Place
 from guardrail.testing.files.format import Code
@@ -160,7 +161,7 @@ def read_properties(document: Document) -> Iterator[Property | InvalidProperty]:
                 )
                 raise ConfigurationError.at(item.at("name"), "GR003", message)
         except ConfigurationError as error:
-            yield InvalidProperty(name, item.at(), error.faults)
+            yield InvalidProperty(name, item.at(), faults_of(error, item.at()))
             continue
         names[name] = item.at("name")
         yield stated

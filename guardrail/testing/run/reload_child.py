@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from pydantic import BaseModel, ConfigDict
 
+from guardrail._faults import faults_of
 from guardrail._hooks import AuthenticatorBase, IdentityProviderBase, QuotaStoreBase
 from guardrail._ports import (
     Clock,
@@ -58,7 +59,7 @@ class NamedObligation:
     """A placeholder for an application's own obligation, which accepts any argument."""
 
     name: str
-    on_admit: bool = False
+    on_admit: bool = True
     on_release: bool = False
 
     def parse(self, clause: Clause) -> str:
@@ -170,7 +171,7 @@ def try_out(
             if snapshot is not None:
                 warm_up(snapshot, types=bundle.providers.entity_types)
     except ConfigurationError as error:
-        return folder.revision, error.faults or (Fault("GR020", Place(str(path)), error.message),)
+        return folder.revision, faults_of(error, Place(str(path)), code="GR020")
     unjudged = {kind.name for kind in obligations}
     return folder.revision, tuple(_test_faults(bundle, path, unjudged))
 
@@ -225,7 +226,7 @@ def main(arguments: Sequence[str] | None = None, *, answer: TextIO | None = None
             detectors=options.detector,
         )
     except ConfigurationError as error:  # the folder is not readable, so it has no revision
-        revision, faults = "", error.faults
+        revision, faults = "", faults_of(error, Place(str(options.folder)))
     description = {"revision": revision, "faults": [fault_data(fault) for fault in faults]}
     (answer or sys.stdout).write(f"{json.dumps(description)}\n")
     return 1 if faults else 0

@@ -95,7 +95,7 @@ def test_of_a_failed_authentication_neither_path_nor_reason_is_told():
         (math.nan, None),
         (math.inf, None),
         (0.0, "1"),
-        (-5.0, "1"),
+        (-5.0, None),
         (0.2, "1"),
         (1.0, "1"),
         (1.01, "2"),
@@ -106,6 +106,15 @@ def test_of_a_failed_authentication_neither_path_nor_reason_is_told():
 @pytest.mark.parametrize("kind", [QuotaExceeded, GuardUnavailable])
 def test_when_to_try_again_is_told_in_whole_seconds_rounded_up(kind, seconds, header):
     assert answer(kind("x", retry_after_s=seconds))[1].get("retry-after") == header
+
+
+@pytest.mark.parametrize(
+    "seconds", ["x", True, -1.0, -0.5, 10**400, 1e300, float("nan"), object(), [1], b"1"]
+)
+def test_a_wait_that_a_plug_in_got_wrong_is_left_out(seconds):
+    problem, headers, _ = answer(QuotaExceeded("x", retry_after_s=seconds))
+    assert problem.status == 429
+    assert "retry-after" not in headers
 
 
 def test_no_other_answer_says_when_to_try_again():

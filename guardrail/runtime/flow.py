@@ -64,7 +64,12 @@ from guardrail.runtime.call import (
     mark_return,
     record_of,
 )
-from guardrail.runtime.shadow import blocking, differences, failure, is_interruption
+from guardrail.runtime.shadow_comparison import (
+    blocking,
+    differences,
+    failure,
+    is_interruption,
+)
 from guardrail.values import (
     Decision,
     Entity,

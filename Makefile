@@ -1,5 +1,5 @@
 # Two commands need nothing first: `make demo` and `make test`.
-.PHONY: demo test test-long test-scale test-night lint docs bench fuzz sanitize clean
+.PHONY: demo test test-long test-scale test-night lint docs bench fuzz mutants coverage sanitize clean
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
@@ -42,19 +42,25 @@ $(VENV)/fuzz.stamp: $(VENV)/test.stamp
 	$(PIP) install --group fuzz
 	@touch $@
 
+$(VENV)/mutation.stamp: $(VENV)/test.stamp
+	$(PIP) install --group mutation
+	@touch $@
+
 demo: $(VENV)/demo.stamp
 	$(BIN)/guardrail demo
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist worksteal
 
-test-long: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m 'long and not scale' -n 2 --dist load
+test-long: $(VENV)/mutation.stamp
+	$(BIN)/python -m pytest -m 'long and not scale' -n 2 --dist worksteal
 
 # Takes hours: all kill rounds and differential runs, long fuzzing, mutation testing.
-test-night: $(VENV)/fuzz.stamp
-	KILL_ROUNDS=150 $(BIN)/python -m pytest -m 'night and not scale' -n 2 --dist load
+test-night: $(VENV)/fuzz.stamp $(VENV)/mutation.stamp
+	KILL_ROUNDS=150 $(BIN)/python -m pytest -m 'night and not scale' -n 2 --dist worksteal
 	$(BIN)/python -m tests.fuzz.run --seconds 14400
+	$(BIN)/python -m tests.unit_coverage
+	$(BIN)/python -m tests.mutation.run
 
 test-scale: $(VENV)/scale.stamp
 	$(BIN)/python -m pytest -m scale
@@ -69,7 +75,7 @@ lint: $(VENV)/lint.stamp
 
 # What README.md and docs/ show runs: their examples, commands, tables and links.
 docs: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist loadfile \
+	$(BIN)/python -m pytest -m 'not long and not night and not scale' -n 2 --dist worksteal \
 		$$(grep -lE 'README|docs/' tests/end_to_end/test_*.py tests/unit/texts/test_*.py)
 
 bench: $(VENV)/bench.stamp
@@ -87,6 +93,17 @@ TARGETS ?=
 
 fuzz: $(VENV)/fuzz.stamp
 	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) $(TARGETS)
+
+# Whether a test fails for each small change of the code that decides and releases; MODULES names
+# some of its modules: tests/mutation/modules.toml.
+MODULES ?=
+
+mutants: $(VENV)/mutation.stamp
+	$(BIN)/python -m tests.mutation.run $(MODULES)
+
+# The share of guardrail's code that the unit tests run, on the plain-Python build.
+coverage: $(VENV)/mutation.stamp
+	$(BIN)/python -m tests.unit_coverage
 
 sanitize: $(VENV)/test.stamp
 	$(BIN)/python -m tests.fuzz.sanitize

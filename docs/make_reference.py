@@ -32,6 +32,8 @@ _FILES: Final = {
 }
 #: A pattern that is longer says nothing to a reader.
 _LIMIT_PATTERN: Final = 60
+#: The pattern of a range of whole numbers.
+_RANGE: Final = r"^([0-9]{1,18})\.\.([0-9]{1,18})$"
 
 
 class _File:
@@ -60,7 +62,10 @@ class _File:
             part = self._definitions[name]
             yield f'\n### <a id="{self._anchor(name)}"></a>{self._title(name)}\n'
             if "properties" in part or "additionalProperties" in part:
-                yield f"{part.get('description', '')}\n"
+                description = part.get("description", "")
+                if self._prefix == Files.outputs.value:  # the same models read both
+                    description = description.replace("an input spec", "an output spec")
+                yield f"{description}\n"
                 yield from self._table(part, self._paths[name])
             else:
                 yield f"{self._value(part, self._paths[name])}.\n"
@@ -98,6 +103,8 @@ class _File:
             return f"[{told}](#{self._anchor(name)})"
         for whole in ("allOf", "anyOf", "oneOf"):
             forms = [form for form in value.get(whole, ()) if _says(form)]
+            if any(form.get("pattern") == _RANGE for form in forms):
+                return "a whole number or a range such as `1..1000`"
             if forms:
                 told = dict.fromkeys(self._value(form, path) for form in forms)
                 return " or ".join(told)
@@ -107,7 +114,10 @@ class _File:
             return ", ".join(f"`{json.dumps(choice)}`" for choice in value["enum"])
         kind = value.get("type")
         if kind == "array":
-            return f"a list of {self._value(value.get('items', {}), f'{path}[]')}"
+            item = self._value(value.get("items", {}), f"{path}[]")
+            if "enum" in value.get("items", {}):
+                item = f"one of {item}"
+            return "a list of texts" if item == "text" else f"a list; each item is {item}"
         if kind == "object" and isinstance(value.get("additionalProperties"), dict):
             return f"by name: {self._value(value['additionalProperties'], f'{path}.NAME')}"
         return _scalar(value)
@@ -138,13 +148,14 @@ def _scalar(value: dict[str, Any]) -> str:
     }  # fmt: skip
     told = words.get(kind, kind) if isinstance(kind, str) else "any value"
     bounds = [
-        f"{word} {value[key]}"
+        f"{word} {value[key]:,}"
         for key, word in (
             ("minimum", "at least"), ("exclusiveMinimum", "more than"),
             ("maximum", "at most"), ("exclusiveMaximum", "less than"),
         )
         if key in value
     ]  # fmt: skip
+    told += " of" if bounds else ""
     pattern = value.get("pattern", "")
     if pattern and len(pattern) <= _LIMIT_PATTERN:
         bounds.append(f"that matches `{pattern}`")

@@ -12,8 +12,9 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Final, TypeAlias, TypeVar, get_args
 
@@ -73,11 +74,13 @@ class Section(BaseModel):
         hints: the checks of its validators, for the schemas of `guardrail schema --for`, in
             addition to those of its base classes. These schemas take the descriptions of keys from
             a docstring section like this one.
+        expected: by key, what its value is, for the faults of values of another type or size.
     """
 
     # Built on first use: a bundle uses few of the sections.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
     hints: ClassVar[tuple[Hint, ...]] = ()
+    expected: ClassVar[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,36 +113,210 @@ class Document:
         try:
             return model.model_validate(self.data)
         except ValidationError as error:
-            found = error.errors(include_input=False)
-            faults = [self._fault(code, dict(item), model) for item in found]
-        raise ConfigurationError(faults=tuple(faults))
+            found = [dict(item) for item in error.errors(include_input=False)]
+        raise ConfigurationError(faults=tuple(self._faults(code, found, model)))
 
-    def _fault(self, code: str, item: dict[str, Any], model: type[BaseModel]) -> Fault:
+    def _faults(
+        self, code: str, items: list[dict[str, Any]], model: type[BaseModel]
+    ) -> list[Fault]:
+        """Return one fault for each wrong value, in pydantic's order.
+
+        A union reports one error for each of its branches. The branches that the type of the value
+        excludes count only if no other branch has an error at the value, or below it.
+        """
+        grouped: dict[tuple[Key, ...], list[dict[str, Any]]] = {}
+        for item in items:
+            grouped.setdefault(self._path(item), []).append(item)
+        faults = []
+        for path, same in grouped.items():
+            typed = [item for item in same if item["type"] in _TYPES or item["type"] in _LITERALS]
+            others = [item for item in same if item not in typed]
+            is_above = any(len(path) < len(each) and each[: len(path)] == path for each in grouped)
+            texts = [self._text(path, item, model) for item in others]
+            if typed and not others and not is_above:
+                texts = [self._mismatch(path, typed, model)]
+            name = ".".join(str(key) for key in (*self.root, *path)) or "the file"
+            place = self.at(*path)
+            faults += [Fault(code, place, text.format(name=name)) for text in dict.fromkeys(texts)]
+        return faults
+
+    def _path(self, item: Mapping[str, Any]) -> tuple[Key, ...]:
+        """Return the path of an error, without the names of union branches, which are not keys."""
         path: list[Key] = []
         data = self.data
-        for key in item["loc"]:  # pydantic adds names of union branches, which are not keys
-            if (isinstance(data, Mapping) and key in data) or (
-                isinstance(data, list) and isinstance(key, int) and key < len(data)
-            ):
+        for key in item["loc"]:
+            if _has(data, key):
                 data = data[key]
             elif key != item["loc"][-1] or item["type"] != "missing":
                 continue
             path.append(key)
-        name = ".".join(str(key) for key in (*self.root, *path)) or "the file"
-        if item["type"] == "extra_forbidden":
+        return tuple(path)
+
+    def _value(self, path: tuple[Key, ...]) -> Any:
+        value = self.data
+        for key in path:
+            value = value[key] if _has(value, key) else None
+        return value
+
+    def _text(self, path: tuple[Key, ...], item: dict[str, Any], model: type[BaseModel]) -> str:
+        """Return the text of an error that is not of the type; ``{name}`` is the value's path."""
+        kind, context = item["type"], item.get("ctx", {})
+        if kind == "extra_forbidden":
             near = nearest(str(item["loc"][-1]), _keys_at(model, item["loc"][:-1]))
             hint = f"Did you mean {near}?" if near else "Remove it, or correct its name."
-            text = f"`{name}` is not a key of this version. {hint}"
-        elif item["type"] == "missing":
-            text = f"`{name}` is required. Add it."
-        else:
+            return f"`{{name}}` is not a key of this version. {hint}"
+        if kind == "missing":
+            return "`{name}` is required. Add it."
+        if kind == "value_error":
             message = item["msg"].removeprefix("Value error, ")
-            text = f"`{name}`: {message[:1].lower()}{message[1:].rstrip('.')}."
-        return Fault(code, self.at(*path), text)
+            return f"`{{name}}`: {_escaped(message[:1].lower() + message[1:].rstrip('.'))}."
+        s = "" if 1 in (context.get("min_length"), context.get("max_length")) else "s"
+        expected = _LIMITS[kind].format(**context, s=s) if kind in _LIMITS else "another value"
+        if kind not in _COMPARISONS:
+            expected = _stated_at(model, path) or expected
+        value = self._value(path)
+        got = (
+            f"; got {len(value)}"
+            if "actual_length" in context and hasattr(value, "__len__")
+            else ""
+        )
+        return f"`{{name}}`: {_escaped(f'expected {expected}{got}')}."
+
+    def _mismatch(
+        self, path: tuple[Key, ...], items: list[dict[str, Any]], model: type[BaseModel]
+    ) -> str:
+        """Return the text for a value of another type than each branch accepts."""
+        value = self._value(path)
+        if items[0]["loc"][-1:] == ("[key]",):
+            value = path[-1]
+        choices = [
+            choice
+            for item in items
+            if item["type"] in _LITERALS
+            for choice in re.findall(r"'([^']*)'", item["ctx"]["expected"])
+        ]
+        kinds = [_TYPES[item["type"]] for item in items if item["type"] in _TYPES]
+        expected = _stated_at(model, path) or any_of([*choices, *kinds])
+        text = f"expected {expected or 'another value'}"
+        if not choices or not isinstance(value, str):
+            return f"`{{name}}`: {_escaped(text)}; got {type_word(value)}."
+        near = nearest(value, choices)
+        return f"`{{name}}`: {_escaped(text)}.{f' Did you mean {near}?' if near else ''}"
+
+
+#: What pydantic expects, by the types of its errors about the type of a value.
+_TYPES: Final[Mapping[str, str]] = {
+    "string_type": "a text",
+    "string_sub_type": "a text",
+    "string_unicode": "a text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "bytes_type": "a text",
+    "none_required": "null",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "set_type": "a list",
+    "frozen_set_type": "a list",
+    "iterable_type": "a list",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dataclass_type": "a mapping",
+    "datetime_type": "a time, such as 2026-11-23T10:00:00Z",
+    "datetime_parsing": "a time, such as 2026-11-23T10:00:00Z",
+    "datetime_from_date_parsing": "a time, such as 2026-11-23T10:00:00Z",
+    "timezone_aware": "a time with its zone, such as 2026-11-23T10:00:00Z",
+    "date_type": "a date, such as 2026-11-23",
+    "date_parsing": "a date, such as 2026-11-23",
+    "invalid-json-value": "plain data",
+}
+#: The types of errors about a value that is none of the listed ones.
+_LITERALS: Final = frozenset(("literal_error", "enum"))
+#: What pydantic expects, by the types of its errors about the size or the form of a value.
+_LIMITS: Final[Mapping[str, str]] = {
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "finite_number": "a finite number",
+    "string_too_short": "at least {min_length} character{s}",
+    "string_too_long": "at most {max_length} character{s}",
+    "too_short": "at least {min_length} item{s}",
+    "too_long": "at most {max_length} item{s}",
+    "string_pattern_mismatch": "a text that matches {pattern}",
+    "recursion_loop": "data without cycles",
+}
+
+#: The errors whose limits a model's own words do not repeat.
+_COMPARISONS: Final = frozenset(
+    ("greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number")
+)
+
+
+def _has(data: Any, key: Key) -> bool:
+    """Return whether parsed data has a value at a key or an index."""
+    if isinstance(data, list):
+        return isinstance(key, int) and key < len(data)
+    return isinstance(data, Mapping) and key in data
+
+
+def _escaped(text: str) -> str:
+    """Return a text as a part of a format."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def any_of(names: Iterable[str]) -> str:
+    """Return ``a, b or c``, each name once."""
+    several = list(dict.fromkeys(names))
+    return " or ".join(part for part in (", ".join(several[:-1]), *several[-1:]) if part)
+
+
+def type_word(value: object) -> str:
+    """Return the word for the type of a parsed value."""
+    for kinds, word in _WORDS:
+        if isinstance(value, kinds):
+            return word
+    return "nothing" if value is None else "another value"
+
+
+#: The words for the types of parsed values; a bool is an int, and a datetime is a date.
+_WORDS: Final[tuple[tuple[Any, str], ...]] = (
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (str, "a text"),
+    (Mapping, "a mapping"),
+    (list, "a list"),
+    (datetime, "a time"),
+    (date, "a date"),
+)
+
+
+def _stated_at(model: type[BaseModel], path: tuple[Any, ...]) -> str:
+    """Return what the models say that the value at a path is; empty if they say nothing."""
+    for each in _models_at(model, path[:-1]) if path else ():
+        for base in each.__mro__:
+            stated = vars(base).get("expected", {})
+            if path[-1] in stated:
+                return str(stated[path[-1]])
+    return ""
 
 
 def _keys_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
     """Return the keys that a model has at a path, without the names of union branches."""
+    models = _models_at(model, path)
+    return [its.alias or name for each in models for name, its in each.model_fields.items()]
+
+
+def _models_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[type[BaseModel]]:
+    """Return the models of the value at a path: several for a union."""
     models = [model]
     for key in path:
         below = [
@@ -150,7 +327,7 @@ def _keys_at(model: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
             for inner in _models_in(its.annotation)
         ]
         models = below or models
-    return [its.alias or name for each in models for name, its in each.model_fields.items()]
+    return models
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

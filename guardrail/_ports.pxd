@@ -1,4 +1,4 @@
-# C declarations for ports.py, which compiles as it stands: the flow's fields without a lookup.
+# The C declarations of `_ports.py`.
 
 from guardrail.values cimport Decision
 

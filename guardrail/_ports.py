@@ -7,11 +7,14 @@ plug-ins need. The optional parts of the ports are in `guardrail._hooks`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from guardrail._plugin_faults import PluginFault
+from guardrail._type_names import class_name, type_name
 from guardrail.errors import (
     Denied,
     Finding,
@@ -156,20 +159,93 @@ class ObligationNotMet(Exception):
     def denial(self, policies: tuple[str, ...] = ()) -> Denied:
         """Return the denial; its class depends on the code.
 
+        The error keeps no traceback, as an obligation may raise one object for several calls.
+
         Arguments:
             policies: the conditions that make the demand, if the obligation names none.
+
+        Raises:
+            PluginFault: if a field has the wrong type.
         """
-        kind = _DENIALS.get(self.code, NotAuthorized)
-        message = self.message
-        if self.path and not message.startswith(self.path):
-            message = f"{self.path}: {message}"
-        return kind(
+        self.__cause__ = self.__context__ = self.__traceback__ = None
+        own: dict[str, Any] = self.__dict__
+        fields = {**own, "policies": policies} if own.get("policies") is None else own
+        check_denial(type(self), fields)
+        code, path, message = fields["code"], fields["path"], fields["message"]
+        if path and not message.startswith(path):
+            message = f"{path}: {message}"
+        return _DENIALS.get(code, NotAuthorized)(
             message,
-            code=self.code,
-            path=self.path,
-            policies=policies if self.policies is None else self.policies,
-            retry_after_s=self.retry_after_s,
+            code=code,
+            path=path,
+            policies=fields["policies"],
+            retry_after_s=fields["retry_after_s"],
         )
+
+
+#: Codes of calls that pass. No denial has one of them.
+_PASSING: Final = frozenset(("allow", "admitted", "released"))
+#: The most characters of a code.
+_LIMIT_CODE: Final = 64
+
+
+def check_denial(kind: type[BaseException], fields: Mapping[str, Any]) -> None:
+    """Raise `PluginFault` if a field of a plug-in's denial can't be recorded or shown."""
+    code, retry_after_s = fields.get("code"), fields.get("retry_after_s")
+    wrong = ""
+    if (
+        type(code) is not str
+        or not 0 < len(code) <= _LIMIT_CODE
+        or not (code.isascii() and code.isprintable())
+        or " " in code
+        or code in _PASSING
+    ):
+        wrong = "code"
+        expected = (
+            f"a text of 1 to {_LIMIT_CODE} printable ASCII characters without spaces, and to none "
+            "that a call which passes has"
+        )
+    elif retry_after_s is not None and not _is_wait(retry_after_s):
+        wrong, expected = "retry_after_s", "a finite number of seconds from 0, or None"
+    for name in ("message", "path", "reason"):
+        if type(fields.get(name, "" if name == "reason" else None)) is not str:
+            wrong, expected = name, "a text"
+    for name in ("policies", "errors"):
+        if not _are_texts(fields.get(name, () if name == "errors" else None)):
+            wrong, expected = name, "a tuple of texts"
+    if wrong:
+        raise PluginFault(
+            f"it raised {class_name(kind)} with a wrong `{wrong}` "
+            f"({type_name(fields.get(wrong))}). Set it to {expected}."
+        )
+
+
+def _are_texts(values: Any) -> bool:
+    return type(values) is tuple and all(type(value) is str for value in values)
+
+
+def _is_wait(wait_s: Any) -> bool:
+    kind = type(wait_s)
+    if kind is float:
+        return math.isfinite(wait_s) and wait_s >= 0
+    return kind is int and 0 <= wait_s < COUNTED[1]
+
+
+def copy_of_denial(error: Denied) -> Denied:
+    """Return a copy of a denial, as a plug-in may raise one object for several calls.
+
+    Raises:
+        PluginFault: if a field has the wrong type.
+    """
+    error.__cause__ = error.__context__ = error.__traceback__ = None
+    kind, fields = type(error), error.__dict__
+    code = fields.get("code")
+    if code is None:  # read without the attribute's own code, if it is a property
+        code = next(base.__dict__["code"] for base in kind.__mro__ if "code" in base.__dict__)
+    check_denial(kind, {**fields, "code": code})
+    copied: Denied = Exception.__new__(kind, *error.args)
+    copied.__dict__.update(fields)
+    return copied
 
 
 class BlockingStep:

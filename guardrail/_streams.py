@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from types import CoroutineType
 from typing import Any, Final
 
 from guardrail._hooks import Carrier, TextFilter, carrier_of, stream_of
+from guardrail._plugin_faults import PluginFault
 from guardrail._ports import BlockingStep, ObligationContext, ObligationNotMet, ObligationType
 from guardrail._type_names import a_type
 from guardrail.values import Obligation
@@ -83,6 +85,8 @@ class Outlet:
         text = self._carrier.text_of(item)
         if text is None:
             return self._without_text(item)
+        if type(text) is not str:
+            raise _no_text("text_of", text)
         self._last = item
         return self._carry(item, self._filter(text))
 
@@ -94,6 +98,8 @@ class Outlet:
         text = self._carrier.text_of(item)
         if text is None:
             return self._without_text(item)
+        if type(text) is not str:
+            raise _no_text("text_of", text)
         self._last = item
         return BlockingStep(partial(self._filter, text), partial(self._carry_same, item, text))
 
@@ -115,7 +121,7 @@ class Outlet:
 
     def _filter(self, text: str) -> str:
         for stage, policies in self._filters:
-            text = _blamed(policies, stage.feed, text)
+            text = _text_from(policies, stage.feed, text)
         return text
 
     def _carry(self, item: Any, text: str) -> Sequence[Any]:
@@ -140,8 +146,8 @@ class Outlet:
         text = ""
         for stage, policies in self._filters:
             if text:
-                text = _blamed(policies, stage.feed, text)
-            text += _blamed(policies, stage.close)
+                text = _text_from(policies, stage.feed, text)
+            text += _text_from(policies, stage.close)
         return text
 
     def _carry_rest(self, text: str) -> Any:
@@ -154,8 +160,21 @@ def _blamed(policies: tuple[str, ...], step: Any, *arguments: Any) -> Any:
     try:
         return step(*arguments)
     except ObligationNotMet as unmet:
-        unmet.policies = policies if unmet.policies is None else unmet.policies
-        raise
+        raise ObligationNotMet.denial(unmet, policies) from None
+
+
+def _text_from(policies: tuple[str, ...], step: Any, *arguments: Any) -> str:
+    """Return the text that a filter returns."""
+    text = _blamed(policies, step, *arguments)
+    if type(text) is not str:
+        raise _no_text("close" if not arguments else "feed", text)
+    return text
+
+
+def _no_text(what: str, value: Any) -> PluginFault:
+    if type(value) is CoroutineType:
+        value.close()  # else Python warns that nobody awaits it
+    return PluginFault(f"`{what}` of a stream returned {a_type(value)}. Return a str.")
 
 
 def can_stream(kind: ObligationType) -> bool:
@@ -174,5 +193,14 @@ def open_outlet(
         begin = stream_of(kind)
         opened = None if begin is None else _blamed(held.policies, begin, held.demand, context)
         if opened is not None:
+            if not callable(getattr(opened, "feed", None)) or not callable(
+                getattr(opened, "close", None)
+            ):
+                if type(opened) is CoroutineType:
+                    opened.close()
+                raise PluginFault(
+                    f"`stream` of @{held.name} returned {a_type(opened)}. Return an object with "
+                    "the methods `feed` and `close`."
+                )
             filters.append((opened, held.policies))
     return Outlet(carrier, filters)

@@ -59,6 +59,8 @@ from guardrail.errors import (
     NotAuthenticated,
     Place,
 )
+from guardrail.identity.attestation.evidence import Appraised
+from guardrail.identity.attestation.formats import Reading
 from guardrail.identity.settings import ProviderSettings
 from guardrail.identity.tokens.verifier import KeysNeeded
 from guardrail.obligations.quota.settings import QuotaStoreSettings
@@ -78,6 +80,7 @@ from guardrail.values import (
 )
 
 __all__ = [
+    "Appraised",
     "ArgumentChange",
     "Authenticator",
     "AuthenticatorBase",
@@ -121,6 +124,7 @@ __all__ = [
     "QuotaStoreBase",
     "QuotaStoreError",
     "QuotaStoreSettings",
+    "Reading",
     "Record",
     "RecordAnnotations",
     "Section",

@@ -6,15 +6,17 @@ of the bundle is behind one reference, so that a reload replaces it in one step.
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from guardrail._ids import Ids
+from guardrail._nearest import did_you_mean, nearest
 from guardrail._ports import (
     Clock,
     FactSource,
@@ -29,7 +31,12 @@ from guardrail._ports import (
 from guardrail._type_names import type_name
 from guardrail.errors import ConfigurationError, Denied, Place
 from guardrail.runtime.drivers import Enforcement
-from guardrail.runtime.wrapper import ProtectDecorator, guarded_parameter, wrap
+from guardrail.runtime.wrapper import (
+    ProtectDecorator,
+    check_takes_arguments,
+    guarded_parameter,
+    wrap,
+)
 from guardrail.values import AUTO, Auto, Decision, Entity, FactValue, Peer, Principal
 
 if TYPE_CHECKING:  # the first guard imports the modules that load a bundle, not the package
@@ -43,8 +50,30 @@ if TYPE_CHECKING:  # the first guard imports the modules that load a bundle, not
     from guardrail.identity import ActingAs
     from guardrail.policy import Snapshot
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 #: The ``context.app`` of a request without application facts.
 _NOTHING: Final[Mapping[str, Any]] = {}
+
+_log: Final = logging.getLogger("guardrail.protect")
+
+
+def _keyword_only(
+    method: Callable[Concatenate[Guard, P], R],
+) -> Callable[Concatenate[Guard, P], R]:
+    """Return a method that names the remedy if it is used as a decorator without parentheses."""
+
+    @wraps(method)
+    def checked(guard: Guard, /, *args: P.args, **options: P.kwargs) -> R:
+        if args:
+            raise TypeError(
+                f"{method.__name__} takes keyword arguments: "
+                f"@guard.{method.__name__}(action=..., resource=...)."
+            )
+        return method(guard, *args, **options)
+
+    return checked
 
 
 class Guard:
@@ -334,6 +363,7 @@ class Guard:
         is_done = self.flush(timeout_s)
         return force_flush(self._tracer_provider, timeout_s) and is_done
 
+    @_keyword_only
     def protect(
         self,
         *,
@@ -351,7 +381,8 @@ class Guard:
         Arguments:
             action: the action's id, such as ``"predict"``.
             resource: a uid such as ``'Model::"tumour"'``, a `Resource`, or a callable of the
-                call's arguments that returns a `Resource`.
+                call's arguments that returns a `Resource`. A callable gets the arguments as the
+                function does.
             input: the name of the guarded parameter. It can be left out if the function has
                 only one parameter; ``None`` for a function without an input to check.
             principal: who calls, or a callable of the call's arguments that returns it; by
@@ -360,9 +391,10 @@ class Guard:
 
         Raises:
             ConfigurationError: at decoration, if the function can't be wrapped, if the schema
-                does not declare the action, or if an obligation of the policies can't apply to the
-                output, by its spec or by the function's return type: for example, a masked field
-                that the output can't have.
+                does not declare the action, if the action does not apply to a resource of this
+                type, if a callable can't take the function's arguments, or if an obligation of the
+                policies can't apply to the output, by its spec or by the function's return type:
+                for example, a masked field that the output can't have.
         """
         from guardrail.obligations import impossible_by_return_type, impossible_by_specs
 
@@ -382,9 +414,17 @@ class Guard:
         complaint = impossible_by_specs(demands, types)
         if complaint:
             raise ConfigurationError(complaint)
-        thing = self.parse_uid(resource) if isinstance(resource, str) else resource
+        thing = self._uid("resource", resource) if isinstance(resource, str) else resource
+        if isinstance(thing, Entity):
+            _check_resource(snapshot, action_uid, thing)
+        computed: dict[str, object] = {"resource": thing, "principal": principal}
+        if snapshot.plans[action_uid].wants:  # otherwise no call computes the facts
+            computed["facts"] = facts
 
         def make_target(function: Callable[..., Any], streams: bool) -> Target:
+            for name, value in computed.items():
+                if callable(value):
+                    check_takes_arguments(name, value, function)
             complaint = "" if streams else impossible_by_return_type(function, demands, types)
             if complaint:
                 raise ConfigurationError(complaint)
@@ -434,7 +474,7 @@ class Guard:
             serving=self._serving,
             function="enforce",
             action=self._action(action),
-            resource=self.parse_uid(resource) if isinstance(resource, str) else resource,
+            resource=self._uid("resource", resource) if isinstance(resource, str) else resource,
             principal=principal,
             facts=facts,
             input_name=name if input is not None else "",
@@ -472,15 +512,19 @@ class Guard:
         chain = (certificate,) if isinstance(certificate, bytes) else tuple(certificate or ())
         brought = token is not None or bool(chain)
         if (principal is None) != brought:
+            arrived = "both" if brought else "neither"
             raise TypeError(
-                "acting_as needs either a Principal or a credential. Pass a Principal, or token= "
-                "or certificate= or both"
+                f"acting_as takes either a Principal or a credential, got {arrived}. Pass either "
+                "a Principal, or token=, certificate= or these two together."
             )
         runtime = self._serving.runtime
         if principal is None:
             return runtime.act_under(Credentials(token, chain, peer, attestation))
         if not isinstance(principal, Principal):
-            raise TypeError(f"acting_as takes a Principal, got {type(principal).__name__}")
+            raise TypeError(
+                f"acting_as takes a Principal, got {type_name(principal)}. "
+                'Pass Principal("User", "anna"), with the type of your schema.'
+            )
         return runtime.act_as(principal, peer, attestation)
 
     def record_refusal(self, denial: Denied, *, peer: Peer | None = None) -> None:
@@ -557,7 +601,7 @@ class Guard:
         _check_facts("decide", facts, takes_callables=False)
         _check_kind("decide", "principal", principal, (Principal, Entity), "a Principal or Entity")
         _check_kind("decide", "resource", resource, (str, Entity), "a uid or a Resource")
-        entity = self.parse_uid(resource) if isinstance(resource, str) else resource
+        entity = self._uid("resource", resource) if isinstance(resource, str) else resource
         question = self._snapshot.ask(principal, self._action(action), entity)
         if facts is None or "app" not in facts:  # an empty record, as in a call without app facts
             facts = {"app": _NOTHING, **(facts or {})}
@@ -586,7 +630,15 @@ class Guard:
         raise ConfigurationError(message)
 
     def _action(self, action: str) -> Entity:
-        return self.parse_uid(action) if "::" in action else _plain_action(action)
+        return self._uid("action", action) if "::" in action else _plain_action(action)
+
+    def _uid(self, argument: str, text: str) -> Entity:
+        """Return the entity that an argument names; an error names the argument."""
+        try:
+            return self.parse_uid(text)
+        except ConfigurationError as error:
+            message = error.message
+        raise ConfigurationError(f"{argument}=: {message[:1].lower()}{message[1:]}")
 
 
 def _check_kind(
@@ -608,6 +660,27 @@ def _check_callable(name: str, expected: str, value: object) -> None:
         raise TypeError(
             f"protect takes {expected} or a callable as {name}=, got {type_name(value)}"
         )
+
+
+def _check_resource(snapshot: Snapshot, action: Entity, resource: Entity) -> None:
+    """Raise `ConfigurationError` if the action never applies to a resource of this type.
+
+    An id that the bundle lacks is logged as a warning, because a reload can add the entity.
+    """
+    if not snapshot.schema.applies_to_resource(action, resource.type):
+        types = snapshot.schema.resource_types(action)
+        hint = did_you_mean(resource.type, types, f"Use one of its types: {', '.join(types)}.")
+        raise ConfigurationError(
+            f"resource=: the schema does not apply {action} to a resource of this type. {hint}"
+        )
+    if not snapshot.is_known(resource):
+        ids = snapshot.store.ids_of(resource.type)
+        near = nearest(resource.id, ids)
+        hint = f" Did you mean {Entity(resource.type, near)}?" if near else ""
+        _log.warning(
+            "resource=: the bundle has no such %s, so every call of %s is denied.%s Correct the "
+            "id, or add the entity to entities.json.", resource.type, action, hint,
+        )  # fmt: skip
 
 
 @lru_cache(maxsize=256)

@@ -1,4 +1,4 @@
-# C declarations for values.py, which compiles as it stands: fields without a lookup.
+# The C declarations of `values.py`.
 
 cdef class Identity:
     cdef readonly object principal

@@ -3,9 +3,8 @@
 
 This module does no I/O, reads no clock, and imports only the errors.
 
-Compiled as it stands, with ``values.pxd`` beside it; the file is its own plain-Python twin. Fields
-that every call reads are declared there. Their classes can't have ``slots=True``; a declared class
-has no other room for its fields anyway.
+Cython compiles this file with ``values.pxd``; it also runs as plain Python. The ``.pxd`` declares
+the fields that every call reads. A declared class can't have ``slots=True``, and does not need it.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ FactValue: TypeAlias = Any
 
 
 class Auto:
-    """The type of `AUTO`: what an argument stands for that nobody gave."""
+    """The type of `AUTO`, the default of an argument that was not given."""
 
     def __repr__(self) -> str:
         return "AUTO"
@@ -84,7 +83,7 @@ class Frozen(Mapping[K, V]):
 
 
 def frozen(value: FactValue) -> FactValue:
-    """Return a fact value that nobody can change: tuples for lists, `Frozen` for dicts."""
+    """Return an immutable fact value: tuples for lists, `Frozen` for dicts."""
     if id(type(value)) in _ATOMS:
         return value
     if type(value) is dict or isinstance(value, Mapping):
@@ -174,21 +173,22 @@ class Principal:
         expires_at: float | None = None,
     ) -> None:
         if not isinstance(type, str):
-            raise _unlike("type", "text", type)
+            raise _wrong_type("type", "text", type)
         if not isinstance(id, str):
-            raise _unlike("id", "text", id)
+            raise _wrong_type("id", "text", id)
         given: Any = parents  # whatever it is declared to be
         if isinstance(given, _NO_PARENTS):
-            raise _unlike("parents", "a list of `Entity`", parents)
+            raise _wrong_type("parents", "a list of `Entity`", parents)
+        groups = _parents(given)
         if attrs is not None and not isinstance(attrs, Mapping):
-            raise _unlike("attrs", "a dict of attributes by name", attrs)
+            raise _wrong_type("attrs", "a dict of attributes by name", attrs)
         put = object.__setattr__
         put(self, "type", type)
         put(self, "id", id)
-        put(self, "parents", tuple(parents))
+        put(self, "parents", groups)
         put(self, "attrs", frozen(attrs or {}))
-        told = (issuer, mfa, scopes, actor, authenticated_at, expires_at)
-        put(self, "authentication", None if told == _UNTOLD else _authentication(told))
+        sign_in = (issuer, mfa, scopes, actor, authenticated_at, expires_at)
+        put(self, "authentication", None if sign_in == _NO_SIGN_IN else _authentication(sign_in))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a Principal is frozen")
@@ -202,14 +202,28 @@ class Principal:
         return f"Principal(type={self.type!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        told = self.authentication
-        return (_principal, (self.type, self.id, self.parents, dict(self.attrs), told))
+        sign_in = self.authentication
+        return (_principal, (self.type, self.id, self.parents, dict(self.attrs), sign_in))
 
 
-def _unlike(name: str, wanted: str, got: object) -> ConfigurationError:
+def _wrong_type(name: str, wanted: str, got: object) -> ConfigurationError:
     return ConfigurationError(
         f"A principal's `{name}` must be {wanted}, got {got.__class__.__name__}."
     )
+
+
+def _parents(given: Any) -> tuple[Entity, ...]:
+    """Return the parents of a principal, each of them an `Entity`."""
+    if not isinstance(given, Iterable):
+        raise _wrong_type("parents", "a list of `Entity`", given)
+    parents = tuple(given)
+    for index, parent in enumerate(parents):
+        if not isinstance(parent, Entity):
+            raise ConfigurationError(
+                f'`parents[{index}]`: expected an Entity, such as Entity("Role", "agent"); '
+                f"got {parent.__class__.__name__}."
+            )
+    return parents
 
 
 def _principal(
@@ -217,23 +231,23 @@ def _principal(
     id: str,
     parents: tuple[Entity, ...],
     attrs: dict[str, FactValue],
-    told: Authentication | None = None,
+    sign_in: Authentication | None = None,
 ) -> Principal:
     principal = Principal(type, id, parents=parents, attrs=attrs)
-    object.__setattr__(principal, "authentication", told)
+    object.__setattr__(principal, "authentication", sign_in)
     return principal
 
 
-#: What would be taken for several parents. Kept: a union that is written in place is made anew at
-#: every call.
+#: Types that could be mistaken for several parents. A union that is written in place would be built
+#: at every call.
 _NO_PARENTS: Final = (Entity, str)
 #: The sign-in facts of a `Principal` without any.
-_UNTOLD: Final = ("", False, None, "", None, None)
+_NO_SIGN_IN: Final = ("", False, None, "", None, None)
 
 
-def _authentication(told: tuple[object, ...]) -> Authentication:
+def _authentication(sign_in: tuple[object, ...]) -> Authentication:
     """Return the checked sign-in facts of an application; raise `ConfigurationError`."""
-    issuer, mfa, scopes, actor, at, until = told
+    issuer, mfa, scopes, actor, at, until = sign_in
     for name, value in (("issuer", issuer), ("actor", actor)):
         if not isinstance(value, str):
             raise _misfit(name, "a text", value)
@@ -346,18 +360,18 @@ class Identity:
 
 def vouched_for(principal: Principal, *, peer: Peer | None = None) -> Identity:
     """Return the identity of a principal that the application vouches for."""
-    told = principal.authentication
-    if told is None:
+    sign_in = principal.authentication
+    if sign_in is None:
         return Identity(principal, peer=peer)
     return Identity(
         principal,
-        issuer=told.issuer,
-        mfa=told.mfa,
-        authenticated_at=told.authenticated_at,
-        expires_at=told.expires_at,
-        delegated=bool(told.actor),
-        actor=told.actor,
-        scopes=told.scopes,
+        issuer=sign_in.issuer,
+        mfa=sign_in.mfa,
+        authenticated_at=sign_in.authenticated_at,
+        expires_at=sign_in.expires_at,
+        delegated=bool(sign_in.actor),
+        actor=sign_in.actor,
+        scopes=sign_in.scopes,
         peer=peer,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import tempfile
 from datetime import UTC, datetime
+from functools import cache
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from ruamel.yaml import YAML
 
 from guardrail._documents import Document, read_yaml
 from guardrail.audit import read_audit
-from guardrail.cli.io import authzen, question
+from guardrail.cli.io import authzen, request_document
 from guardrail.cli.io.file_schemas import schema_of
 from guardrail.cli.io.files import Files
 from guardrail.errors import ConfigurationError
@@ -32,7 +33,12 @@ from guardrail.testing.files.cases import InvalidTest, read_suite
 from guardrail.testing.files.yaml_values import TAGS, uid_at
 from guardrail.testing.properties.format import InvalidProperty
 
-VALIDATORS = {kind: jsonschema_rs.validator_for(schema_of(kind)) for kind in Files}
+
+@cache
+def validator(kind: Files) -> jsonschema_rs.Draft7Validator:
+    """Return the validator of the schema of one kind of files."""
+    return jsonschema_rs.validator_for(schema_of(kind))
+
 
 JWT = {
     "type": "jwt",
@@ -319,7 +325,7 @@ def of_yaml(file: str, raw: bytes) -> Any:
 
 def takes(kind: Files, data: Any) -> bool:
     """Tell whether the schema takes a file."""
-    return VALIDATORS[kind].is_valid(in_json(data))
+    return validator(kind).is_valid(in_json(data))
 
 
 def loads(kind: Files, data: Any) -> bool:
@@ -381,7 +387,7 @@ def _request(data: Any) -> None:
     if authzen.is_authzen(document):
         authzen.read(document, parse=uid_at)
     else:
-        question.read_request(document, parse=uid_at)
+        request_document.read_request(document, parse=uid_at)
 
 
 _LOADERS = {

@@ -21,6 +21,8 @@ class Hunt:
     def __init__(self) -> None:
         self.planted: dict[str, str] = {}
         self.seen: list[tuple[str, str]] = []
+        self._leaks: set[str] = set()
+        self._searched = (0, 0)
 
     def text(self, where: str) -> str:
         return self.plant(where, f"canary-{secrets.token_hex(8)}")
@@ -60,12 +62,20 @@ class Hunt:
         self.see_error(error.__context__, f"context of {channel}")
 
     def leaks(self) -> set[str]:
-        return {
-            f"{where} leaked into {channel}"
-            for channel, text in self.seen
-            for canary, where in self.planted.items()
-            if canary in text
-        }
+        """Return what leaked. No text is searched twice for the same canary."""
+        texts, canaries = self._searched
+        for at, (channel, text) in enumerate(self.seen):
+            for canary, where in [*self.planted.items()][canaries if at < texts else 0 :]:
+                if canary in text:
+                    self._leaks.add(f"{where} leaked into {channel}")
+        self._searched = len(self.seen), len(self.planted)
+        return set(self._leaks)
+
+    def forget(self) -> None:
+        """Start anew: nothing is planted, and nothing was seen."""
+        for each in (self.planted, self.seen, self._leaks):
+            each.clear()
+        self._searched = (0, 0)
 
 
 class Boom(Exception):

@@ -1,4 +1,4 @@
-# The declarations that the checks of columns share: see `_column.pyx`.
+# The C declarations of `_column.pyx`, which the other checks of columns import.
 
 from cpython.buffer cimport Py_buffer
 from libc.stdint cimport uint8_t, uint64_t

@@ -1,4 +1,4 @@
-"""The declarations of `Gate` for the compiled modules of the journal."""
+"""The C declarations of `_gate.pyx`, which compiled modules of the journal import."""
 
 from cpython.pythread cimport PyThread_type_lock
 

@@ -1,4 +1,4 @@
-"""The declarations of `Layout` for the compiled modules of the journal."""
+"""The C declarations of `_layout.pyx`, which compiled modules of the journal import."""
 
 cdef enum:
     #: Bytes of the longest key, with all that stands around it.

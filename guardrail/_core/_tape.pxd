@@ -1,4 +1,4 @@
-"""The declarations of `Tape` for the compiled modules of the journal."""
+"""The C declarations of `_tape.pyx`, which compiled modules of the journal import."""
 
 from libc.stdint cimport uint32_t
 

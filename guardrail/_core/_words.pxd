@@ -1,4 +1,4 @@
-# The declarations of choices for `_codes.pyx`: see `_words.pyx`.
+# The C declarations of `_words.pyx`, which `_codes.pyx` imports.
 
 from libc.stdint cimport uint8_t, uint32_t, uint16_t, uint64_t
 from libc.string cimport memcmp, memcpy

@@ -10,9 +10,12 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
@@ -127,6 +130,10 @@ class AuditSettings(Section):
         of("facts", {"items": {"pattern": r"^[^.]+\.[\s\S]"}}),
     )
 
+    expected: ClassVar[Mapping[str, str]] = {
+        "keep": 'a whole number and a unit, such as "90d", "12h", "30min" or "60s"'
+    }
+
     spans: Literal["inline", "deferred"] = "inline"
     events: Literal["denials", "all", "none"] = "denials"
     journal: str | None = Field(default=None, min_length=1)
@@ -207,7 +214,7 @@ def _is_safe(url: str) -> bool:
 def _check_writable(folder: Path) -> None:
     """Raise `ConfigurationError` if no file can be made in a folder, or the folder can't be made.
 
-    Nothing is written for this check: a server may load as one user, and serve as another.
+    No file is left behind: a server may load as one user, and serve as another.
     """
     there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     problem = ""
@@ -217,11 +224,31 @@ def _check_writable(folder: Path) -> None:
         problem = f"{there} is on a file system that is mounted read-only"
     elif not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
         problem = f"this process may not write in {there}"
+    elif not _takes_folders(there):
+        problem = f"no folder can be made in {there}"
     if problem:
         raise ConfigurationError(
             f"The journal {folder} can't be written: {problem}. Correct [audit] journal, or mount "
             "a folder there in which this process may write."
         )
+
+
+def _takes_folders(folder: Path) -> bool:
+    """Tell whether a folder can be made in another one: /proc and /sys deny it to everybody.
+
+    Where the file system can make a file without a name, nothing appears in the folder. Otherwise
+    a temporary folder is made and removed at once.
+    """
+    with suppress(OSError, AttributeError):  # only Linux has the flag, and not all file systems
+        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600))
+        return True
+    try:
+        Path(tempfile.mkdtemp(prefix=".guardrail-", dir=folder)).rmdir()
+    except (FileNotFoundError, PermissionError):
+        return False
+    except OSError:  # such as a full disk, which a call reports if it lasts
+        return True
+    return True
 
 
 def open_journal(

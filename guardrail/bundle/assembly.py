@@ -21,7 +21,7 @@ from guardrail import _core, facts, obligations
 from guardrail._documents import Document, Section, read_json, read_toml, read_yaml
 from guardrail._faults import Faults
 from guardrail._hooks import in_order, keys_of, plain_of, prepare
-from guardrail._nearest import did_you_mean
+from guardrail._nearest import did_you_mean, nearest
 from guardrail._plugins import at_load, check_object, check_obligation, texts_of, without_exits
 from guardrail._ports import (
     Clock,
@@ -453,16 +453,25 @@ def _unfit_audit(
     audit: AuditSettings, snapshot: Snapshot, settings: Document, home: Path
 ) -> Iterator[Fault]:
     """Yield the faults of the ``[audit]`` table that depend on the rest of the bundle."""
-    for path in _never_read(audit.paths, snapshot):
-        message = f"No policy reads {path}, so it is never computed or recorded. Remove it."
+    missing, read = _never_read(audit.paths, snapshot)
+    for path in missing:
+        place, _, name = path.removeprefix("context.").partition(".")
+        place = nearest(place, [each.partition(".")[0] for each in read])
+        names = [each.partition(".")[2] for each in read if each.startswith(f"{place}.")]
+        near = nearest(name, names)
+        hint = f"Did you mean {place}.{near}?" if near else "Remove it."
+        message = f"No policy reads {path}, so it is never computed or recorded. {hint}"
         yield Fault("GR003", settings.at("audit", "facts"), message)
     if audit.journal and Path(audit.journal).resolve().is_relative_to(home.resolve()):
         message = "The journal is in the bundle's folder. Keep it elsewhere."
         yield Fault("GR003", settings.at("audit", "journal"), message)
 
 
-def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
-    """Return the paths of facts, and of the caller's attributes, that no policy reads."""
+def _never_read(paths: Sequence[str], snapshot: Snapshot) -> tuple[list[str], list[str]]:
+    """Return the paths of facts and of the caller's attributes that no policy reads.
+
+    The second list has the paths that policies read, if there are any of the first kind.
+    """
     read: dict[str, set[str] | None] = {}
     for plan in snapshot.plans.values():
         for source, names in plan.wants:
@@ -479,7 +488,10 @@ def _never_read(paths: Sequence[str], snapshot: Snapshot) -> list[str]:
         known = read.get(place, set())
         if known is not None and name not in known:
             missing.append(path if place == "principal" else f"context.{path}")
-    return missing
+    if not missing:
+        return [], []
+    read["principal"] = read_of_callers(snapshot)
+    return missing, [f"{place}.{name}" for place in read for name in sorted(read[place] or ())]
 
 
 def _takes_tables(folder: Folder, specs: Mapping[str, Document]) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Final, Protocol
 
+from guardrail._plugin_faults import PluginFault
 from guardrail.detectors.custom_kinds import check_name
 from guardrail.detectors.kinds import TooManyFindings
 
@@ -67,7 +68,7 @@ class DetectorKind(Protocol):
         ...
 
 
-class DetectorFailed(Exception):
+class DetectorFailed(PluginFault):
     """A kind failed or returned an invalid result.
 
     The message has the kind's name and the fault, and no text.

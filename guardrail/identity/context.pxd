@@ -1,4 +1,4 @@
-# C declarations for context.py, which compiles as it stands: a scope is read without a lookup.
+# The C declarations of `context.py`.
 
 cimport cython
 

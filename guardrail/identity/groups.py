@@ -50,7 +50,8 @@ def known_parents(
         kind = next(parent.type for parent in parents if parent not in kept)
         raise NotAuthenticated(
             f"The {source} puts its holder in a {kind} that the bundle does not have. Add it to "
-            'entities.json, or set `unknown_parents = "drop"`.',
+            "entities.json, or to the schema if the schema lists the ids of this type; or set "
+            ' `unknown_parents = "drop"`.',
             code="unknown_entity",
             path=path,
         )

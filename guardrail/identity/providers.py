@@ -319,7 +319,9 @@ class Providers:
         provider = self.tokens.get(issuer_of(token.claims))
         if provider is None:
             raise NotAuthenticated(
-                "The token's issuer is not one that the bundle configures.", code="wrong_issuer"
+                "The token is from an issuer that the bundle does not configure. Use another "
+                "token.",
+                code="wrong_issuer",
             )
         return provider
 
@@ -328,7 +330,7 @@ def check_binding(bound_to: str, certificate_sha256: str) -> None:
     """Deny a token that is bound to another certificate than the caller's."""
     if bound_to and bound_to != certificate_sha256:
         raise NotAuthenticated(
-            "The token is bound to a certificate that the caller did not present.",
+            "The token is bound to a certificate that the caller did not present. Connect with it.",
             code="wrong_certificate",
         )
 

@@ -323,11 +323,16 @@ class OidcSettings(TokenSettings, FetchSettings):
 
     type: Literal["oidc"]
 
+    @field_validator("issuer")
+    @classmethod
+    def _address(cls, issuer: str) -> str:
+        https_url(issuer)
+        if "?" in issuer or "#" in issuer:
+            raise ValueError("expected an address without query and fragment")
+        return issuer
+
     @model_validator(mode="after")
-    def _address(self) -> OidcSettings:
-        https_url(self.issuer)
-        if "?" in self.issuer or "#" in self.issuer:
-            raise ValueError("`issuer` must be an address without query and fragment")
+    def _public_keys(self) -> OidcSettings:
         if self.is_shared:
             raise ValueError("published keys need public-key algorithms, such as RS256 or ES256")
         return self

@@ -17,6 +17,7 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
+from guardrail._type_names import type_name
 from guardrail.errors import ConfigurationError, Denied, NotAuthenticated
 from guardrail.identity.anonymous_scope import AnonymousScope
 from guardrail.integrations.credentials import (
@@ -117,6 +118,11 @@ class IdentityMiddleware:
         check_realm(realm)
         if anonymous not in ("refuse", "pass"):
             raise ConfigurationError('`anonymous` must be "refuse" or "pass".')
+        if public is not None and not callable(public):
+            raise ConfigurationError(
+                "`public` must be a function that takes a scope and returns True or False, got "
+                f'{type_name(public)}. Pass `lambda scope: scope["path"] == ...`.'
+            )
         self._app = app
         self._guard = guard
         self._realm = realm

@@ -1,4 +1,4 @@
-# C declarations for generation_cache.py, which is compiled.
+# The C declarations of `generation_cache.py`.
 
 cimport cython
 

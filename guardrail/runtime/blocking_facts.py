@@ -76,7 +76,7 @@ class ShadowFacts:
     """
 
     question: PolicyQuestion
-    facts: Facts | Exception
+    facts: Facts | BaseException
 
 
 def copy_context(context: FactContext) -> tuple[FactContext, AppFactsRead]:

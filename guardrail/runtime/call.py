@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from guardrail._core import as_record
+from guardrail._plugin_faults import PluginFault
 from guardrail._ports import (
     NOTHING_PENDING,
     BlockingStep,
@@ -22,6 +23,7 @@ from guardrail._ports import (
     ObligationContext,
     ObligationNotMet,
     Target,
+    copy_of_denial,
 )
 from guardrail._streams import Outlet
 from guardrail.errors import Denied, GuardUnavailable
@@ -161,21 +163,35 @@ def mark_return(call: Call) -> None:
 
 
 def denial_of(call: Call, fault: Exception, policies: tuple[str, ...] = ()) -> Denied:
-    """Return the denial for an exception in a step of the flow."""
-    if isinstance(fault, Denied):
-        return fault
-    if isinstance(fault, ObligationNotMet):
-        return fault.denial(policies)
+    """Return the denial for an exception in a step of the flow, as a new object.
+
+    An exception of a plug-in can be a subclass with its own methods: none of them is called.
+    """
+    try:
+        if issubclass(type(fault), Denied):
+            raised: Any = fault
+            return copy_of_denial(raised)
+        if issubclass(type(fault), ObligationNotMet):
+            unmet: Any = fault
+            return ObligationNotMet.denial(unmet, policies)
+    except Exception as wrong:
+        fault = wrong
     return _unavailable(call, fault)
 
 
 def _unavailable(call: Call, fault: Exception) -> GuardUnavailable:
     """Return the denial for a step that raised, with place and type of the error, not its text."""
     call.error_type = type(fault).__name__
+    if issubclass(type(fault), PluginFault):
+        return GuardUnavailable(
+            f"The step {call.stage} failed: {str(fault).removesuffix('.')}. The call is denied.",
+            code="internal_error",
+        )
     place, where = "", fault.__traceback__
     while where is not None:
         place = f" at {PurePath(where.tb_frame.f_code.co_filename).name}:{where.tb_lineno}"
         where = where.tb_next
+    fault.__cause__ = fault.__context__ = fault.__traceback__ = None
     return GuardUnavailable(
         f"The step {call.stage} failed with {call.error_type}{place}. The call is denied.",
         code="internal_error",
@@ -208,14 +224,24 @@ def conclude(call: Call, outcome: Outcome, error: Denied | None = None) -> None:
     """
     if call.recorded:
         return
-    call.recorded = True
     fault: Denied
     try:
-        call.waiting = call.runtime.sink.end(call.handle, record_of(call, outcome, error))
+        record = record_of(call, outcome, error)
+        call.recorded = True  # not earlier: an interruption of `record_of` must be recorded
+        call.waiting = call.runtime.sink.end(call.handle, record)
     except Denied as denied:
+        call.recorded = True
         fault = denied
     except Exception:
+        call.recorded = True
         fault = GuardUnavailable("The record could not be written.", code="audit_unavailable")
+    except BaseException as interruption:
+        if not call.recorded:
+            call.recorded = True
+            call.error_type = type(interruption).__name__
+            ended: Outcome = outcome if error is not None else "cancelled"
+            call.runtime.sink.end(call.handle, record_of(call, ended, error))
+        raise
     else:
         return
     fault.decision_id = call.decision_id

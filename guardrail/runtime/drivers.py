@@ -46,9 +46,13 @@ def _admit(call: Call) -> Call:
 
 
 def finish_admission(call: Call, wait: BlockingStep | None) -> None:
-    """Finish an admission that must block, on the current thread."""
-    while wait is not None:
-        wait = resume(call, wait, *settle(wait))
+    """Finish an admission that must block, on the current thread. An interruption is recorded."""
+    try:
+        while wait is not None:
+            wait = resume(call, wait, *settle(wait))
+    except BaseException as error:
+        interrupt(call, error)
+        raise
     check_again(call)
 
 
@@ -144,8 +148,9 @@ async def _run_coroutine(
         output = release(call, output)
         if call.waiting is not None:
             output = await _end_release(call, output)
-    except BaseException:
+    except BaseException as error:
         output = None  # so that the frames of the traceback do not contain it
+        interrupt(call, error)
         raise
     return output
 
@@ -186,8 +191,9 @@ def _run_generator(call: Call, make: Any) -> Generator[Any, Any, Any]:
         step, argument, thrown = source.__next__, None, None
         try:
             pieces = release_rest(call, value) if is_over else release_item(call, item)
-        except Denied:
+        except BaseException as error:
             item = value = None
+            interrupt(call, error)
             source.close()
             raise
         for piece in pieces:
@@ -257,8 +263,9 @@ async def _run_async_generator(  # noqa: PLR0912, PLR0915 (one loop: each item p
             pieces = release_rest(call, None) if is_over else release_item(call, item)
             if call.waiting is not None:
                 pieces = await _end_release(call, pieces)
-        except BaseException:
+        except BaseException as error:
             item = None
+            interrupt(call, error)
             await source.aclose()
             raise
         for piece in pieces:
@@ -348,8 +355,9 @@ class Enforcement:
         try:
             output = release(call, output)
             wait_for_record(call)
-        except BaseException:
+        except BaseException as error:
             output = None
+            interrupt(call, error)
             raise
         return output
 
@@ -361,8 +369,9 @@ class Enforcement:
             output = release(call, output)
             if call.waiting is not None:
                 output = await _end_release(call, output)
-        except BaseException:
+        except BaseException as error:
             output = None
+            interrupt(call, error)
             raise
         return output
 

@@ -1,4 +1,4 @@
-# C declarations for flow.py, which compiles as it stands: a call's fields without a lookup.
+# The C declarations of `flow.py`.
 
 cimport cython
 

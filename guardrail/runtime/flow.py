@@ -21,9 +21,11 @@ import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
+from types import CoroutineType
 from typing import Any, Final
 
 from guardrail._hooks import giving_back_blocks, release_blocks, spends, why_absent
+from guardrail._plugin_faults import PluginFault
 from guardrail._ports import (
     BlockingStep,
     FactContext,
@@ -62,7 +64,12 @@ from guardrail.runtime.call import (
     mark_return,
     record_of,
 )
-from guardrail.runtime.shadow import blocking, differences, failure
+from guardrail.runtime.shadow_comparison import (
+    blocking,
+    differences,
+    failure,
+    is_interruption,
+)
 from guardrail.values import (
     Decision,
     Entity,
@@ -289,7 +296,9 @@ def _ask_blocking_shadow(call: Call, identity: Identity) -> PolicyQuestion | Non
         return None
     try:
         return shadow.ask_blocking(identity.principal, call.target.action, resource)
-    except Exception:
+    except BaseException as fault:
+        if is_interruption(fault):
+            raise
         return None  # `_compare_shadow` fails as well, and records it
 
 
@@ -307,7 +316,9 @@ def _compute_off_loop(
     try:
         shadow_wanted = blocking(question, shadow_question, context)
         return facts, ShadowFacts(shadow_question, compute(shadow_wanted, context))
-    except Exception as fault:
+    except BaseException as fault:
+        if is_interruption(fault):
+            raise
         return facts, ShadowFacts(shadow_question, fault)
 
 
@@ -393,7 +404,9 @@ def _compare_shadow(
     """Return how the shadow's decision differs. The call's decision stays the same."""
     try:
         return differences(call, question, context, facts, known)
-    except Exception as fault:
+    except BaseException as fault:
+        if is_interruption(fault):
+            raise
         return failure(fault)
 
 
@@ -418,7 +431,7 @@ def _meet(call: Call) -> BlockingStep | None:
         try:
             wait = kind.admit(held.demand, context)
         except ObligationNotMet as unmet:
-            raise unmet.denial(held.policies) from None
+            raise ObligationNotMet.denial(unmet, held.policies) from None
         if wait is not None:
             if not spends(kind) and call.digest_before_wait is None:
                 call.digest_before_wait = _digest(call, call.view)
@@ -463,7 +476,7 @@ def advance(call: Call) -> BlockingStep | None:
         while call.at < 6:
             wait = _step(call)
             if wait is not None:
-                return wait
+                return _checked(wait)
             call.at += 1
         call.stage = "model"
         call.admitted_at = call.runtime.elapsed()
@@ -489,7 +502,11 @@ def _deny(call: Call, error: Denied) -> BlockingStep | None:
         if call.off_loop and giving_back_blocks(notes):
             give_back = partial(_give_back, notes)
             return BlockingStep(give_back, partial(_deny_after_wait, call, error), must_run=True)
-        _give_back(notes)
+        try:
+            _give_back(notes)
+        except BaseException as interruption:
+            conclude_quietly(call, "cancelled", type(interruption).__name__)
+            raise
     raise denied(call, "denied", error)
 
 
@@ -507,9 +524,37 @@ def _deny_after_wait(call: Call, error: Denied, nothing: None) -> BlockingStep |
 def settle(wait: BlockingStep) -> tuple[Any, Exception | None]:
     """Do the work of a `BlockingStep` on the current thread; return its result or its error."""
     try:
-        return wait.work(), None
+        result = _checked(wait).work()
+        kind: Any = type(result)
+        if _nature(kind) == _LATER:
+            raise _coming_later("the work of a BlockingStep", result)
+        return result, None
     except Exception as fault:
         return None, fault
+
+
+def _checked(wait: Any) -> BlockingStep:
+    """Return a plug-in's `BlockingStep`; raise `PluginFault` if it is anything else."""
+    kind: Any = type(wait)
+    if not issubclass(kind, BlockingStep):
+        if _nature(kind) == _LATER:
+            raise _coming_later("a step of the call", wait)
+        raise PluginFault(
+            f"it returned {a_type(wait)}. Return None or a `BlockingStep`; raise "
+            "`ObligationNotMet` to deny."
+        )
+    checked: BlockingStep = wait
+    return checked
+
+
+def _coming_later(what: str, value: Any) -> PluginFault:
+    """Return the error for a plug-in's result whose values come later; close a coroutine."""
+    if type(value) is CoroutineType:
+        value.close()  # else Python warns that nobody awaits it
+    return PluginFault(
+        f"{what} returned {a_type(value)}, whose values come later. Use a plain function that "
+        "returns the value."
+    )
 
 
 def resume(
@@ -523,6 +568,8 @@ def resume(
         if fault is not None:
             raise fault
         following = wait.then(result) if wait.then is not None else None
+        if following is not None:
+            following = _checked(following)
     except Exception as other:
         error = denial_of(call, other, held.policies if held is not None else ())
     else:
@@ -632,7 +679,7 @@ def _meet_again(call: Call, before: ObligationContext, measured: View) -> None:
             try:
                 wait = kind.admit(held.demand, context)
             except ObligationNotMet as unmet:
-                raise unmet.denial(held.policies) from None
+                raise ObligationNotMet.denial(unmet, held.policies) from None
             if wait is None:
                 continue
             raise _changed(name)  # the first check did not wait
@@ -737,6 +784,9 @@ def enter(call: Call) -> BlockingStep | None:
             call.framed = runtime.sink.enter(call.handle)
     except Exception as fault:
         error = denial_of(call, fault)
+    except BaseException as interruption:
+        conclude_quietly(call, "cancelled", type(interruption).__name__)
+        raise
     else:
         call.running = _set_running(call.decision_id)
         return None
@@ -755,6 +805,9 @@ def leave(call: Call) -> None:
             runtime.sink.leave(call.handle, call.framed)
     except Exception as fault:
         call.error_type = type(fault).__name__
+    except BaseException as interruption:
+        interrupt(call, interruption)
+        raise
 
 
 def release(call: Call, output: Any) -> Any:
@@ -782,19 +835,25 @@ def release(call: Call, output: Any) -> Any:
                 call.stage = held.name
                 try:
                     output = meeting.release(held.demand, output, context)
+                    if type(output) is not kind:
+                        kind = type(output)
+                        nature = _nature(kind)
+                        if nature == _LATER:
+                            raise _coming_later("`release`", output)
                 except ObligationNotMet as unmet:
-                    raise unmet.denial(held.policies) from None
+                    raise ObligationNotMet.denial(unmet, held.policies) from None
         naming = call.runtime.naming
         if naming is not None:
-            if type(output) is not kind:
-                kind = type(output)
-                nature = _nature(kind)
             call.output_rows, call.output_bytes = size_of(output, nature == _ARRAY)
             call.output_digest = naming.output(output)
         conclude(call, "released")
         return output
     except Exception as fault:
         error = denial_of(call, fault)
+    except BaseException as interruption:
+        output = None
+        interrupt(call, interruption)
+        raise
     output = None  # so that a debugger or an error report does not find it in this frame
     raise denied(call, "blocked", error)
 
@@ -825,9 +884,14 @@ def _meet_release(
     kind: ObligationType, held: Obligation, output: Any, context: ObligationContext
 ) -> Any:
     try:
-        return kind.release(held.demand, output, context)
+        output = kind.release(held.demand, output, context)
     except ObligationNotMet as unmet:
-        raise unmet.denial(held.policies) from None
+        raise ObligationNotMet.denial(unmet, held.policies) from None
+
+    made: Any = type(output)
+    if _nature(made) == _LATER:
+        raise _coming_later("`release`", output)
+    return output
 
 
 def resume_release(call: Call, result: Any, fault: Exception | None) -> Any:
@@ -844,6 +908,10 @@ def resume_release(call: Call, result: Any, fault: Exception | None) -> Any:
         return wait.then(result) if wait is not None and wait.then is not None else result
     except Exception as other:
         error = denial_of(call, other)
+    except BaseException as interruption:
+        wait = result = fault = call.outlet = None
+        interrupt(call, interruption)
+        raise
     wait = result = fault = call.outlet = None  # they contain what may not leave
     mark_return(call)
     raise denied(call, "blocked", error)
@@ -857,11 +925,9 @@ def end_wait(call: Call, fault: Exception | None) -> None:
     call.waiting = None
     if fault is None:
         return
-    error = (
-        fault
-        if isinstance(fault, Denied)
-        else GuardUnavailable("The record could not be made safe.", code="audit_unavailable")
-    )
+    error: Denied = GuardUnavailable("The record could not be made safe.", code="audit_unavailable")
+    if issubclass(type(fault), Denied):
+        error = denial_of(call, fault)
     error.decision_id = call.decision_id
     error.__cause__ = error.__context__ = None
     error.__suppress_context__ = True
@@ -895,6 +961,10 @@ def release_item(call: Call, item: Any) -> Sequence[Any]:
     except Exception as fault:
         mark_return(call)
         error = denial_of(call, fault)
+    except BaseException as interruption:
+        item = outlet = call.outlet = None
+        interrupt(call, interruption)
+        raise
     item = outlet = call.outlet = None  # they contain text that may not leave
     raise denied(call, "blocked", error)
 
@@ -923,6 +993,10 @@ def release_rest(call: Call, value: Any) -> Sequence[Any]:
         return outlet.finish()
     except Exception as fault:
         error = denial_of(call, fault)
+    except BaseException as interruption:
+        value = outlet = call.outlet = None
+        interrupt(call, interruption)
+        raise
     value = outlet = call.outlet = None
     raise denied(call, "blocked", error)
 
@@ -934,7 +1008,12 @@ def finish(call: Call) -> None:
 
 
 def interrupt(call: Call, error: BaseException) -> None:
-    """Record that the model raised, was cancelled, or its generator closed. Keeps the error."""
+    """Record that the model or a step after it was interrupted. Keeps the error.
+
+    The model raised, was cancelled, or its generator was closed; or an exception that is no
+    `Exception`, as a signal handler raises it, ended a step after the model. If the call has its
+    record, nothing happens.
+    """
     mark_return(call)
     outcome: Outcome = "raised"
     asyncio = sys.modules.get("asyncio")  # imported if a task can be cancelled

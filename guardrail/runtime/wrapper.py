@@ -55,8 +55,9 @@ _VALUE_BODY: Final = """
             {p}output = {p}release({p}call, {p}output)
             if {p}call.waiting is not None:
                 {p}wait_for_record({p}call)
-        except {p}BaseException:
+        except {p}BaseException as {p}error:
             {p}output = None
+            {p}interrupt({p}call, {p}error)
             raise
         return {p}output
 """
@@ -101,6 +102,38 @@ def guarded_parameter(function: Callable[..., Any], wanted: str | Auto | None) -
             f"parameters: {', '.join(names) or 'it has none'}."
         )
     return wanted
+
+
+def check_takes_arguments(
+    name: str, value: Callable[..., Any], function: Callable[..., Any]
+) -> None:
+    """Raise `ConfigurationError` if a callable can't take the arguments of the function.
+
+    The wrapper passes every argument in its place, and those of keyword-only parameters by name.
+    A function with ``*args`` or ``**kwargs`` is not checked: what it passes differs by call.
+    """
+    positional: list[None] = []
+    named: dict[str, None] = {}
+    for each, parameter in _signature(function).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            return
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            named[each] = None
+        else:
+            positional.append(None)
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):  # a C function without a signature
+        return
+    try:
+        signature.bind(*positional, **named)
+    except TypeError:
+        names = ", ".join(_signature(function).parameters)
+        arguments = f"them: {names}" if names else "none"
+        raise ConfigurationError(
+            f"{name}= is called with the arguments of {_name(function)}, and can't take "
+            f"{arguments}. Give it the same parameters."
+        ) from None
 
 
 def wrap(function: Any, make_target: Callable[[Callable[..., Any], bool], Target]) -> Any:

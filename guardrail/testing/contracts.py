@@ -10,6 +10,7 @@ The author of a plug-in subclasses the suite of its kind in a test module and se
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +26,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DataObject, SearchStrategy
 
 from guardrail._documents import Document, read_toml
+from guardrail._plugin_faults import PluginFault
 from guardrail.detectors import DetectorKind, ModelKind, Redactor, StreamRedactor
 from guardrail.extensions import (
+    BlockingStep,
     Clause,
     ConfigurationError,
     Entity,
@@ -130,6 +133,18 @@ class ObligationContract:
         _check(type(obligation.on_release) is bool, "`on_release` is not a bool")
         _check(obligation.on_admit or obligation.on_release, "neither hook is enabled")
 
+    def test_its_optional_attributes_have_their_types(self) -> None:
+        obligation = self.make()
+        _check(type(getattr(obligation, "stage", 0)) is int, "`stage` is not an int")
+        _check(type(getattr(obligation, "spends", False)) is bool, "`spends` is not a bool")
+        for name in ("subsumes", "outputs", "keys"):
+            names = getattr(obligation, name, None)
+            _check(
+                names is None
+                or (isinstance(names, Set) and all(isinstance(each, str) for each in names)),
+                f"`{name}` is not a frozenset of texts",
+            )
+
     @_settings
     @given(st.data())
     def test_merge_is_commutative_associative_and_idempotent(self, data: DataObject) -> None:
@@ -175,15 +190,15 @@ class ObligationContract:
         a, b = (self.demand(data, obligation) for _ in range(2))
         output = data.draw(self.outputs)
         try:
-            alone = obligation.release(a, output, context)
+            alone = _release(obligation, a, output, context)
         except ObligationNotMet:
             alone = _BLOCKED
         try:
-            released = obligation.release(obligation.merge(a, b), output, context)
+            released = _release(obligation, obligation.merge(a, b), output, context)
         except ObligationNotMet:
             return
         _check(alone is not _BLOCKED, "the merged demand releases an output that one side blocks")
-        again = obligation.release(a, released, context)
+        again = _release(obligation, a, released, context)
         _check(
             shown(again) == shown(released),
             "an output released under the merged demand does not meet one side",
@@ -196,9 +211,9 @@ class ObligationContract:
         demand = self.demand(data, obligation)
         output = data.draw(self.outputs)
         before = shown(output)
-        released = obligation.release(demand, output, context)
+        released = _release(obligation, demand, output, context)
         _check(shown(output) == before, "`release` changed its argument")
-        again = obligation.release(demand, released, context)
+        again = _release(obligation, demand, released, context)
         _check(shown(again) == shown(released), "`release` is not idempotent")
 
     @_settings
@@ -209,7 +224,7 @@ class ObligationContract:
         output = data.draw(_STRANGE)
         before = shown(output)
         try:
-            obligation.release(demand, output, context)
+            _release(obligation, demand, output, context)
         except ObligationNotMet as refusal:
             _check(bool(refusal.message and refusal.code), "a refusal has no message or no code")
         _check(shown(output) == before, "`release` changed its argument")
@@ -496,7 +511,9 @@ class QuotaStoreContract:
             taken: list[Any] = []
             waits = counters.acquire_all([hit], taken)
             fits = total + amount <= limit
+            _check(type(waits) in (list, tuple), "`acquire_all` does not return a list")
             _check(len(waits) == 1, "`acquire_all` does not return one wait per hit")
+            _check(type(waits[0]) in (int, float), "a wait is not an int or a float")
             _check(
                 (waits[0] == 0) is fits, "a hit that fits is refused, or one that does not is taken"
             )
@@ -577,11 +594,56 @@ def _absent(path: Path) -> FactValue:
 
 
 def _refuses(obligation: ObligationType, demand: Any, context: ObligationContext) -> bool:
+    """Return whether `admit`, or a step that it returns, denies the call."""
     try:
-        obligation.admit(demand, context)
-    except ObligationNotMet:
+        wait: Any = obligation.admit(demand, context)
+        while wait is not None:
+            _check_is_here(wait, "`admit` or `then` of a `BlockingStep`")
+            _check(
+                isinstance(wait, BlockingStep),
+                "`admit`, or `then` of a `BlockingStep`, returns neither None nor a `BlockingStep`",
+            )
+            result = wait.work()
+            _check_is_here(result, "`work` of a `BlockingStep`")
+            wait = None if wait.then is None else wait.then(result)
+    except ObligationNotMet as refusal:
+        _check_refusal(refusal)
         return True
     return False
+
+
+def _release(
+    obligation: ObligationType, demand: Any, output: Any, context: ObligationContext
+) -> Any:
+    """Return what `release` returns, and check what it returns or raises."""
+    try:
+        released = obligation.release(demand, output, context)
+    except ObligationNotMet as refusal:
+        _check_refusal(refusal)
+        raise
+    _check_is_here(released, "`release`")
+    return released
+
+
+def _check_is_here(value: Any, what: str) -> None:
+    """Fail the test if a value is a coroutine, an iterator or another that comes later."""
+    if inspect.iscoroutine(value):
+        value.close()
+    names = ("__await__", "__next__", "__anext__", "__aiter__")
+    _check(
+        not any(hasattr(type(value), name) for name in names),
+        f"{what} returns a coroutine, an iterator or another result that comes later",
+    )
+
+
+def _check_refusal(refusal: ObligationNotMet) -> None:
+    """Fail the test if the flow could not make a denial of a refusal."""
+    wrong = ""
+    try:
+        ObligationNotMet.denial(refusal)
+    except PluginFault as fault:
+        wrong = str(fault)
+    _check(not wrong, f"a refusal is not valid: {wrong}")
 
 
 def shown(output: Any) -> str:

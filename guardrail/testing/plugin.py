@@ -314,6 +314,10 @@ def acting_as(request: pytest.FixtureRequest) -> Acting:
     ) -> ActingAs:
         if isinstance(who, str) and "::" in who:
             uid = read_uid(who)
+            if isinstance(in_, str | Entity) or not all(
+                isinstance(each, str | Entity) for each in in_
+            ):
+                raise TypeError("in_: expected a list of uids, such as ['Role::\"guest\"'].")
             parents = [read_uid(each) if isinstance(each, str) else each for each in in_]
             return ActingAs(Identity(Principal(uid.type, uid.id, parents=parents, attrs=attrs)))
         if in_ or attrs is not None:

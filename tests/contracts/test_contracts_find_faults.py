@@ -5,9 +5,20 @@ from hypothesis import strategies as st
 from plugged_provider import BadgeKind, Badges
 from plugged_store import Shelf, ShelfStore
 
-from guardrail.errors import NotAuthenticated
-from guardrail.extensions import Entity, Identity, Principal
-from guardrail.testing.contracts import IdentityProviderContract, QuotaStoreContract
+from guardrail.errors import ConfigurationError, NotAuthenticated
+from guardrail.extensions import (
+    BlockingStep,
+    Entity,
+    Identity,
+    ObligationBase,
+    ObligationNotMet,
+    Principal,
+)
+from guardrail.testing.contracts import (
+    IdentityProviderContract,
+    ObligationContract,
+    QuotaStoreContract,
+)
 
 
 def failures(suite):
@@ -127,3 +138,128 @@ class Talkative(Badges):
 )
 def test_a_provider_that_breaks_a_rule_is_found(kind, failed):
     assert failures(provider_of(kind)) == failed
+
+
+class Falsy(Shelf):
+    def acquire_all(self, hits, taken=None):
+        return [wait or False for wait in super().acquire_all(hits, taken)]
+
+
+def test_a_store_whose_waits_are_no_numbers_is_found():
+    assert "test_a_hit_is_taken_where_it_fits" in failures(store_of(Falsy))
+
+
+class Own(ObligationBase):
+    name = "own"
+
+    def parse(self, clause):
+        if not clause.argument.isdigit():
+            raise ConfigurationError.at(clause.place, "GR109", "@own: no number")
+        return int(clause.argument)
+
+    def merge(self, one, other):
+        return max(one, other)
+
+    def describe(self, demand):
+        return demand
+
+
+class AdmitsTrue(Own):
+    on_admit = True
+
+    def admit(self, demand, context):
+        return True
+
+
+class AdmitsLater(Own):
+    on_admit = True
+
+    async def admit(self, demand, context):
+        raise ObligationNotMet("no")
+
+
+class WorksLater(Own):
+    on_admit = True
+
+    def admit(self, demand, context):
+        async def work():
+            raise ObligationNotMet("no")
+
+        return BlockingStep(work)
+
+
+class LooserInAStep(Own):
+    on_admit = True
+
+    def merge(self, one, other):
+        return one if one == other else 99
+
+    def admit(self, demand, context):
+        def work():
+            if demand != 99:
+                raise ObligationNotMet("no")
+
+        return BlockingStep(work)
+
+
+class WrongAttributes(Own):
+    on_release = True
+    stage = "x"
+
+
+class WrongSpends(WrongAttributes):
+    stage = 5000
+    spends = "no"
+
+
+class WrongSubsumes(WrongAttributes):
+    stage = 5000
+    subsumes = 5
+
+
+class ReleasesLater(Own):
+    on_release = True
+
+    async def release(self, demand, output, context):
+        return 0
+
+
+class WrongFields(Own):
+    on_release = True
+
+    def release(self, demand, output, context):
+        if output is not None and type(output) is not int:
+            raise ObligationNotMet("no", code=5, policies=7)
+        return output
+
+
+REFUSED = "test_a_call_that_one_side_refuses_is_refused_by_both"
+OPTIONAL = "test_its_optional_attributes_have_their_types"
+
+
+@pytest.mark.parametrize(
+    ("kind", "failed"),
+    [
+        (AdmitsTrue, REFUSED),
+        (AdmitsLater, REFUSED),
+        (WorksLater, REFUSED),
+        (LooserInAStep, REFUSED),
+        (WrongAttributes, OPTIONAL),
+        (WrongSpends, OPTIONAL),
+        (WrongSubsumes, OPTIONAL),
+        (ReleasesLater, "test_release_is_idempotent_and_leaves_its_input_alone"),
+        (WrongFields, "test_a_strange_output_is_refused_or_left_alone"),
+    ],
+)
+def test_an_obligation_that_breaks_a_rule_is_found(kind, failed):
+    suite = type(
+        "Suite",
+        (ObligationContract,),
+        {
+            "make": lambda _: kind(),
+            "arguments": st.integers(0, 9).map(str),
+            "malformed": ("x",),
+            "outputs": st.integers(0, 9),
+        },
+    )
+    assert failed in failures(suite)

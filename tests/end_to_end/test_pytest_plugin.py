@@ -279,6 +279,12 @@ def test_quota_of_another_test_is_not_used_up(guard, acting_as):
         assert predict_under(guard)() == 0.12
 
 
+@pytest.mark.parametrize("in_", ['Role::"guest"', Entity("Role", "guest"), [5]])
+def test_groups_are_a_list(acting_as, in_):
+    with pytest.raises(TypeError, match="in_: expected a list of uids"):
+        acting_as('User::"clara"', in_=in_)
+
+
 def test_a_principal_is_taken_as_it_is(guard, acting_as):
     with acting_as(Principal("User", "nora", attrs={"department": "care"})):
         with pytest.raises(NotAuthorized):
@@ -311,7 +317,7 @@ def test_fixtures_guard_an_application(project):
     )  # fmt: skip
     (folder / "test_app.py").write_text(USING)
     done = run(folder)
-    assert (done.returncode, counts(done)) == (0, {"passed": 5}), done.stdout
+    assert (done.returncode, counts(done)) == (0, {"passed": 8}), done.stdout
     assert not (folder / "journal").exists()
 
 

@@ -176,10 +176,14 @@ def swift_threads():
     sys.setswitchinterval(interval_s)
 
 
+@pytest.mark.parametrize(
+    "flips",
+    [pytest.param(FLIPS // 10, id="some"), pytest.param(FLIPS, id="more", marks=pytest.mark.long)],
+)
 def test_no_call_after_a_swap_is_decided_by_the_old_bundle(
-    guard, folder, clock, recorder, swift_threads
+    guard, folder, clock, recorder, swift_threads, flips
 ):
-    """1,000 swaps between what allows and what denies, under eight threads that call.
+    """Up to 1,000 swaps between what allows and what denies, under eight threads that call.
 
     A call between whose start and end no swap began was served by exactly one bundle. After
     each swap the next one waits for such a call.
@@ -216,7 +220,7 @@ def test_no_call_after_a_swap_is_decided_by_the_old_bundle(
     guard._swap(one)
     with ThreadPoolExecutor(THREADS) as pool:
         running = [pool.submit(work, number) for number in range(THREADS)]
-        for flip in range(1, FLIPS + 1):
+        for flip in range(1, flips + 1):
             begun[0] = flip
             guard._swap((one, other)[flip % 2])
             done[0] = flip

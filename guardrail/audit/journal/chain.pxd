@@ -1,4 +1,4 @@
-# C declarations for chain.py, which compiles as it stands: the segment without a lookup.
+# The C declarations of `chain.py`.
 
 from guardrail.audit.journal.segment cimport Segment
 

@@ -1,4 +1,4 @@
-# C declarations for codec.py, which compiles as it stands: no Python frame for each step.
+# The C declarations of `codec.py`.
 
 cimport cython
 

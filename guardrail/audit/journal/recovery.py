@@ -1,8 +1,8 @@
 """Recover the segments of dead processes: cut them to the last whole entry, and end them.
 
-Another process of the same journal does this. A segment whose process lives, and so holds the
-file's lock, is not touched. Nothing is cut away but one entry that was being written: anything more
-is damage, and stays as it is for `verify` to report.
+Another process of the same journal does this. It does not change a segment whose process still
+holds the file's lock. It cuts off at most one unfinished entry. Anything more is damage, and stays
+as it is, so that `verify` reports it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# C declarations for segment.py, which compiles as it stands: its counters without a lookup.
+# The C declarations of `segment.py`.
 
 from guardrail._core._tape cimport Tape as TapeKernel
 

@@ -1,4 +1,4 @@
-# C declarations for writer.py, which compiles as it stands: an append without lookups.
+# The C declarations of `writer.py`.
 
 cimport cython
 

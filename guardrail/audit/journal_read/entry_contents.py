@@ -118,7 +118,7 @@ class EntryReader:
         if item.kind not in _KINDS:
             raise ValueError("an entry of a kind that this version does not know")
         if item.is_encrypted and self._encrypts.get(segment) is False:
-            raise ValueError("an encrypted entry, and the segment's header names no key")
+            raise ValueError("the entry is encrypted, but the segment's header names no key")
 
     def _define(self, segment: str, number: Any, fields: dict[str, Any]) -> None:
         if type(number) is not int:

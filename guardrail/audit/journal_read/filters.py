@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from guardrail.values import Record
+
+#: A pseudonym, whole or cut: the id of the key, and hexadecimal digits.
+_PSEUDONYM: Final = re.compile(r"[\w-]+:[0-9a-f]+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +18,8 @@ class CallFilter:
 
     Attributes:
         guard, action, outcome, code, principal_type, resource: equal to the field.
-        principal: equal to the field; or its beginning, if it ends in an ellipsis, as `show` prints
-            it.
+        principal: equal to the field; or the beginning of a pseudonym; or the beginning of any
+            name, if it ends in an ellipsis, as `show` prints it.
         policy: one of the deciding policies, or of those that erred.
         id: the beginning of the decision id.
         since, until: seconds since the epoch; ``until`` is excluded.
@@ -50,4 +55,6 @@ class CallFilter:
 
 
 def _is_called(name: str, wanted: str) -> bool:
-    return name.startswith(wanted[:-1]) if wanted.endswith("…") else name == wanted
+    if wanted.endswith("…"):
+        return name.startswith(wanted[:-1])
+    return name == wanted or (_PSEUDONYM.match(wanted) is not None and name.startswith(wanted))

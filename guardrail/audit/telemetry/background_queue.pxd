@@ -1,4 +1,4 @@
-# C declarations for background_queue.py, which compiles as it stands: `put` without attribute lookups.
+# The C declarations of `background_queue.py`.
 
 cdef class BackgroundQueue:
     cdef object __weakref__

@@ -1,4 +1,4 @@
-# C declarations for deferred_spans.py, which compiles as it stands: `end` without attribute lookups.
+# The C declarations of `deferred_spans.py`.
 
 from guardrail.audit.telemetry.background_queue cimport BackgroundQueue
 

@@ -133,7 +133,7 @@ def export(
         ),
     ],
 ) -> None:
-    """Write a bundle's policies and tests for Cedar's own command line.
+    """Write a bundle's policies and tests for Cedar's tools.
 
     FOLDER/policies.cedar gets all policies as one text, with links filled in.
     FOLDER/tests.json gets the request of each test and the decision that Cedar

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli.commands.check import BundleArgument, read
-from guardrail.cli.io.request import (
+from guardrail.cli.io.request_options import (
     ActionOption,
     AttrsOption,
     FactsOption,
@@ -30,7 +30,7 @@ from guardrail.cli.registry import Command, HelpSection
 if TYPE_CHECKING:
     from guardrail import Guard
     from guardrail.bundle.assembly import Bundle
-    from guardrail.cli.io.question import DecisionRequest
+    from guardrail.cli.io.request_document import DecisionRequest
     from guardrail.values import Decision
 
 
@@ -82,7 +82,7 @@ def decide(
     """
     from guardrail import ConfigurationError, Guard
     from guardrail.cli.io import authzen
-    from guardrail.cli.io.question import read_request
+    from guardrail.cli.io.request_document import read_request
     from guardrail.testing.run.render_decision import sentence
 
     options: dict[str, Any] = {

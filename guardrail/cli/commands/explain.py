@@ -13,7 +13,7 @@ import typer
 
 from guardrail.cli.commands.check import BundleArgument, read
 from guardrail.cli.io.journal import KeyFileOption, keys_of
-from guardrail.cli.io.request import (
+from guardrail.cli.io.request_options import (
     ActionOption,
     AttrsOption,
     FactsOption,
@@ -24,8 +24,8 @@ from guardrail.cli.io.request import (
     ResourceOption,
     action_of,
     check_names,
-    question_of,
     reject_two_sources,
+    request_of,
 )
 from guardrail.cli.io.terminal import (
     TRUTHS,
@@ -84,7 +84,7 @@ def explain(
       guardrail explain policies/clinical_scoring --request request.yaml
       guardrail explain policies/x --test "a cohort is too much for a ward"
       guardrail explain policies/x --test tests/x_test.yaml:12
-      guardrail explain policies/x --record 4bf5 --journal var/guardrail
+      guardrail explain policies/x --record 4bf5 --journal var/journal
 
     A request is written as for `guardrail decide`.
     """
@@ -123,7 +123,7 @@ def explain(
         explanation = explainer.explain(case.principal, case.action, case.resource, given)
     else:
         try:
-            query, document = question_of(request, options, uid_at)
+            query, document = request_of(request, options, uid_at)
             action_entity = action_of(query.action)
             check_names(bundle.snapshot, query, action_entity, document)
         except ConfigurationError as error:

@@ -9,7 +9,7 @@ from guardrail.cli.registry import CommandGroup, HelpSection, find_commands
 COMMAND: Final = CommandGroup(
     "journal",
     help="Show, verify, summarize and export a journal.",
-    example="guardrail journal show var/guardrail --outcome denied --since 1h",
+    example="guardrail journal show var/journal --outcome denied --since 1h",
     commands=tuple(find_commands("guardrail.cli.journal")),
     section=HelpSection.records,
 )

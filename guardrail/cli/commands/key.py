@@ -301,7 +301,7 @@ def _edit(
 
 def _caller(principal: str, parents: list[str], attrs: list[str]) -> Principal:
     """Return the principal of the options, or exit with 2."""
-    from guardrail.cli.io.question import from_options
+    from guardrail.cli.io.request_document import from_options
     from guardrail.errors import ConfigurationError
     from guardrail.testing.files.yaml_values import PrincipalSection, principal_of
 

@@ -52,7 +52,7 @@ def replay(
     ] = None,
     last: Annotated[
         int | None,
-        typer.Option("--last", "-n", metavar="N", min=1, help="Only the last N of them."),
+        typer.Option("--last", "-n", metavar="N", min=1, help="Only the last N calls."),
     ] = None,
     key_file: KeyFileOption = None,
     format: FormatOption = OutputFormat.text,
@@ -73,14 +73,18 @@ def replay(
       2  there is no journal, or its key is missing
 
     Example:
-      guardrail replay policies/clinical_scoring var/guardrail --since 7d
+      guardrail replay policies/clinical_scoring var/journal --since 7d
     """
     from guardrail import ConfigurationError
     from guardrail.policy.analysis.explain import Explainer
+    from guardrail.policy.source.folder import is_journal
     from guardrail.testing.replay import report as replay_report
 
     keys, now = keys_of(key_file), time.time()
     start, end = moment(since, "--since", now), moment(until, "--until", now)
+    if is_journal(directory):
+        complain(f"{directory} is a journal. The order is: guardrail replay DIR JOURNAL.")
+        raise typer.Exit(1)
     try:
         bundle, _ = load(directory)
     except ConfigurationError as error:

@@ -61,6 +61,9 @@ def run(
             f"There is no bundle at {bundle or BUNDLE}. Run the demo in a checkout of guardrail, "
             "or name its folder: guardrail demo --bundle DIR"
         )
+    if format == "text":  # to stderr, as the warnings
+        message = "The warnings are expected: some callers have credentials that are not valid."
+        print(message, file=sys.stderr, flush=True)  # noqa: T201
     started_at = time.time()
     journal = output / "journal"
     try:

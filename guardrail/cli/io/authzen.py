@@ -15,7 +15,7 @@ from pydantic import Field
 
 from guardrail._documents import Document, Key, Section
 from guardrail._schema_hints import given, of, when
-from guardrail.cli.io.question import CODE, DecisionRequest
+from guardrail.cli.io.request_document import CODE, DecisionRequest
 from guardrail.errors import ConfigurationError
 from guardrail.identity.field_types import TypeName
 from guardrail.testing.files.yaml_values import Parse, PrincipalSection, principal_of

@@ -18,7 +18,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from guardrail._documents import Section
 from guardrail.audit.settings import AuditSettings
 from guardrail.bundle.named_extensions import ExtensionSettings
-from guardrail.cli.io import authzen, question
+from guardrail.cli.io import authzen, request_document
 from guardrail.cli.io.files import Files
 from guardrail.detectors import GROUPS, KINDS
 from guardrail.detectors.custom_kinds import NAME
@@ -267,7 +267,7 @@ def _tests() -> _Schema:
 
 
 def _request() -> _Schema:
-    kinds = question.RequestSection | authzen.Evaluation | authzen.Evaluations
+    kinds = request_document.RequestSection | authzen.Evaluation | authzen.Evaluations
     return _schema("A request for `guardrail decide` and `guardrail explain`", kinds)
 
 

@@ -87,7 +87,7 @@ def export(
       2  there is no journal, the address is not valid, or the key is missing
 
     Example:
-      guardrail journal export var/guardrail --follow \
+      guardrail journal export var/journal --follow \
         --endpoint https://collector:4318
     """
     from guardrail.audit.journal.segment_progress import segment_files

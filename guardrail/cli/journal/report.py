@@ -65,7 +65,7 @@ def report(
       2  there is no journal, or its key is missing
 
     Example:
-      guardrail journal report var/guardrail --since 7d -o report.html
+      guardrail journal report var/journal --since 7d -o report.html
     """
     from guardrail.audit.journal_read.filters import CallFilter
     from guardrail.audit.journal_read.reader import read_calls

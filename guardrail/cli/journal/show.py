@@ -9,7 +9,8 @@ import heapq
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -17,7 +18,7 @@ import typer
 
 from guardrail._safe_text import printable, quoted
 from guardrail.cli.io.journal import JournalArgument, KeyFileOption, UnreadParts, keys_of, progress
-from guardrail.cli.io.terminal import FormatOption, OutputFormat, stop
+from guardrail.cli.io.terminal import FormatOption, OutputFormat, complain, stop
 from guardrail.cli.registry import Command
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ _UNITS_S: Final = {"min": 60, "s": 1, "h": 3600, "d": 86_400}
 _LIMIT_DIGITS: Final = 9
 #: The characters of a caller's name on a line: the id of the key and a part of the pseudonym.
 _NAME: Final = 20
+#: The most known values that the message about filters without calls names.
+_LIMIT_NAMED: Final = 20
 
 
 def moment(text: str | None, option: str, now: float) -> float | None:
@@ -72,7 +75,10 @@ def show(
     policy: Annotated[str, typer.Option(help="Calls that this policy decided.")] = "",
     principal: Annotated[
         str,
-        typer.Option(help="Calls of this caller, as the journal names it; a cut name: k1:4bf5…."),
+        typer.Option(
+            help="Calls of this caller, as the journal names it. The beginning of a pseudonym is "
+            "enough: k7f2a9c1d:4bf5."
+        ),
     ] = "",
     principal_type: Annotated[str, typer.Option(help="Calls of callers of this type.")] = "",
     resource: Annotated[str, typer.Option(help="Calls on the resource with this id.")] = "",
@@ -107,7 +113,7 @@ def show(
       2  there is no journal, or its key is missing
 
     Example:
-      guardrail journal show var/guardrail --outcome denied --since 1h
+      guardrail journal show var/journal --outcome denied --since 1h
     """
     from guardrail.audit.journal_read.filters import CallFilter
     from guardrail.audit.journal_read.reader import JournalTail, read_calls
@@ -134,7 +140,10 @@ def show(
         else:
             with progress("Reading") as show_progress:
                 calls = read_calls(path, keys=keys, progress=show_progress, report=unread)
-                chosen = list(_chosen(calls, wanted, last))
+                counts = _SeenValues()
+                chosen = list(_chosen(counts.of(calls), wanted, last))
+            if counts.total and not chosen and last != 0:
+                complain(counts.message(wanted))
         for kept in chosen:
             _write(kept, is_json=is_json)
         if tail is not None:
@@ -145,6 +154,46 @@ def show(
         sys.stderr.close()
         return
     unread.end()
+
+
+class _SeenValues:
+    """Counts the calls of a journal, and collects what filters could select by."""
+
+    #: The filters with few values, and the plural of each.
+    _NAMED: Final[Mapping[str, str]] = {
+        "guard": "Guards", "action": "Actions", "outcome": "Outcomes", "code": "Codes",
+        "policy": "Policies", "principal_type": "Types of principals",
+    }  # fmt: skip
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._values: dict[str, set[str]] = {name: set() for name in self._NAMED}
+
+    def of(self, calls: Iterable[JournalCall]) -> Iterator[JournalCall]:
+        """Yield the calls, counted."""
+        for kept in calls:
+            record = kept.record
+            self.total += 1
+            for name, values in self._values.items():
+                if name == "policy":
+                    values.update(record.policies, record.errors)
+                else:
+                    values.add(getattr(record, name))
+            yield kept
+
+    def message(self, wanted: CallFilter) -> str:
+        """Return the message for filters that select no call."""
+        names = [field.name for field in fields(wanted)]
+        given = [name for name in names if getattr(wanted, name) not in ("", None)]
+        options = " ".join(f"--{name.replace('_', '-')}" for name in given)
+        text = f"0 of {self.total:,} calls match {options}."
+        for name in given:
+            known = sorted(filter(None, self._values.get(name, ())))
+            if known and getattr(wanted, name) not in known:
+                more = ", ..." if len(known) > _LIMIT_NAMED else ""
+                named = printable(", ".join(known[:_LIMIT_NAMED]))
+                text += f" {self._NAMED[name]} in this journal: {named}{more}."
+        return text
 
 
 def _chosen(

@@ -62,7 +62,7 @@ def verify(
          --checkpoints names
 
     Example:
-      guardrail journal verify var/guardrail --key checkpoints.pub
+      guardrail journal verify var/journal --key checkpoints.pub
     """
     from guardrail.audit.journal_read.verify import verify as verify_journal
     from guardrail.errors import ConfigurationError
@@ -104,7 +104,8 @@ def verify(
         for note in result.notes:
             remark(note)
         signed = f", {result.checkpoints} checkpoints" if result.checkpoints else ""
-        counted = f"{result.entries:,} entries in {result.segments} segments, {result.size:,} bytes"
+        segments = f"{result.segments} segment{'' if result.segments == 1 else 's'}"
+        counted = f"{result.entries:,} entries in {segments}, {result.size:,} bytes"
         if result.is_whole:
             say(f"whole: {counted}{signed}", color="green")
         else:
@@ -112,7 +113,7 @@ def verify(
         if result.unparsed:
             remark(f"{result.unparsed:,} entries are encrypted: not parsed (--key-file).")
         if not result.checkpoints:
-            remark("No checkpoint was checked: a truncated end is not detected (--key).")
+            remark("No checkpoint was checked. Pass --key to detect a truncated end.")
     raise typer.Exit(0 if result.is_whole else 1)
 
 

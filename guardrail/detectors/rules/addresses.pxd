@@ -1,4 +1,4 @@
-# C declarations for addresses.py, which is compiled as it is.
+# The C declarations of `addresses.py`.
 
 cimport cython
 

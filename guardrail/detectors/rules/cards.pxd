@@ -1,4 +1,4 @@
-# C declarations for cards.py, which is compiled as it is.
+# The C declarations of `cards.py`.
 
 cimport cython
 

@@ -1,4 +1,4 @@
-# C declarations for national.py, which is compiled as it is.
+# The C declarations of `national.py`.
 
 cimport cython
 

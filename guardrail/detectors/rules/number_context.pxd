@@ -1,4 +1,4 @@
-# C declarations for number_context.py, which is compiled as it is.
+# The C declarations of `number_context.py`.
 
 cimport cython
 

@@ -1,4 +1,4 @@
-# C declarations for numbers.py, which is compiled as it is.
+# The C declarations of `numbers.py`.
 
 cimport cython
 

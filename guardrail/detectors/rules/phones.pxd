@@ -1,4 +1,4 @@
-# C declarations for phones.py, which is compiled as it is.
+# The C declarations of `phones.py`.
 
 cimport cython
 

@@ -1,4 +1,4 @@
-# C declarations for tokens.py, which is compiled as it is.
+# The C declarations of `tokens.py`.
 
 cimport cython
 

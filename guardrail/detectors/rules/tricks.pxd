@@ -1,4 +1,4 @@
-# C declarations for tricks.py, which is compiled as it is: characters as numbers.
+# The C declarations of `tricks.py`.
 
 cimport cython
 

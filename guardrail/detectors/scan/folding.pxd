@@ -1,4 +1,4 @@
-# C declarations for folding.py, which is compiled as it is: characters as numbers.
+# The C declarations of `folding.py`.
 
 cimport cython
 

@@ -1,5 +1,7 @@
-# C declarations for scan_state.py, which is compiled as it is. The padding behind a text is in no
-# class of characters, so a rule that reads on while a class holds stays inside the text.
+# The C declarations of `scan_state.py`.
+#
+# The padding after a text belongs to no class of characters. So a rule that reads on while the
+# characters are of one class stops at the end of the text.
 
 cimport cython
 

@@ -1,4 +1,4 @@
-# C declarations for scanner_core.py, which is compiled as it is.
+# The C declarations of `scanner_core.py`.
 
 cimport cython
 

@@ -1,4 +1,4 @@
-# C declarations for view.py, which compiles as it stands: bounds without a box or a lookup.
+# The C declarations of `view.py`.
 
 cimport cython
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import Field
 
@@ -92,6 +92,14 @@ class Bounds(Section):
         input_nodes: the most keys and values of plain data, at all levels together.
         findings: the most findings and possible findings in one text, of inputs and of outputs.
     """
+
+    expected: ClassVar[Mapping[str, str]] = {
+        "input_bytes": "a number of bytes, such as 64000000",
+        "input_depth": "a number of levels, such as 32",
+        "input_rows": "a number of rows, such as 10000000",
+        "input_nodes": "a number of keys and values, such as 100000",
+        "findings": "a number of findings, such as 2000",
+    }
 
     input_bytes: Annotated[int, Field(ge=1, lt=2**63)] = 64_000_000
     input_depth: Annotated[int, Field(ge=1, le=200)] = 32

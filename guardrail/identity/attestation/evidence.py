@@ -140,7 +140,9 @@ class TokenAppraiser:
             meant = audience if isinstance(audience, list) else [audience]
             if settings.audience not in meant:
                 raise NotAuthenticated(
-                    "The evidence is for another audience.", code="wrong_audience"
+                    "The evidence is for another audience. Request evidence for this "
+                    "service's audience.",
+                    code="wrong_audience",
                 )
         if find(claims, "nbf") is not None:
             _check_begun(time_at(claims, "nbf"), now, settings.leeway_s)
@@ -261,5 +263,6 @@ def _check_begun(since: float, now: float, leeway_s: float) -> None:
 def wrong_issuer() -> NotAuthenticated:
     """Return the error for evidence of an issuer that is not configured."""
     return NotAuthenticated(
-        "The evidence names an issuer that is not configured.", code="wrong_issuer"
+        "The evidence is from an issuer that the bundle does not configure. Use another issuer.",
+        code="wrong_issuer",
     )

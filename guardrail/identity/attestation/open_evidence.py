@@ -43,7 +43,8 @@ def evidence_opener(sources: BundleSources) -> SignatureCheckFactory:
             token = SignedToken(text, limit_chars=LIMIT_EVIDENCE)
             if token.head.algorithm not in accepted(algorithms):
                 raise NotAuthenticated(
-                    "The evidence is not signed with an algorithm of the table.",
+                    "The evidence is signed with an algorithm that its table does not allow. "
+                    "Request evidence with one of the `algorithms`.",
                     code="wrong_algorithm",
                 )
             try:

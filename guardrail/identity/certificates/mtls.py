@@ -261,7 +261,8 @@ class Certificates:
             )
         if self._settings.trust_domain not in (None, workload.trust_domain):
             raise NotAuthenticated(
-                "The client's trust domain is not the configured one.",
+                "The client's certificate is of another trust domain. Connect with one of the "
+                "configured domain.",
                 code="wrong_trust_domain",
             )
         return workload.text

@@ -167,12 +167,14 @@ class Verifier:
         head = token.head
         if head.algorithm not in self._algorithms:
             raise NotAuthenticated(
-                "The token is not signed with an algorithm that the provider has.",
+                "The token is signed with an algorithm that the provider does not allow. Use a "
+                "token with one of its `algorithms`.",
                 code="wrong_algorithm",
             )
         if head.kind is not None and kind_of(head.kind) not in self._kinds:
             raise NotAuthenticated(
-                "The token's type (`typ`) is not one of the provider's `token_types`.",
+                "The token's type (`typ`) is not one of the provider's `token_types`. "
+                "Use a token of one of these types.",
                 code="wrong_token_type",
             )
         check_under(token, self.keyring, now)
@@ -183,10 +185,14 @@ class Verifier:
         settings = self._settings
         if issuer_of(claims) != settings.issuer:
             raise NotAuthenticated(
-                "The token's issuer is not the configured one.", code="wrong_issuer"
+                "The token is from another issuer. Use a token of the configured one.",
+                code="wrong_issuer",
             )
         if self._audience.isdisjoint(strings(claims, settings.audience_claim)):
-            raise NotAuthenticated("The token is for another audience.", code="wrong_audience")
+            raise NotAuthenticated(
+                "The token is for another audience. Request a token for this service's audience.",
+                code="wrong_audience",
+            )
         leeway_s = settings.leeway_s
         expires_at = math.floor(_seconds(required(claims, ("exp",)), "exp")) + leeway_s
         if not -math.inf < now < expires_at:
@@ -218,7 +224,8 @@ def _check_claim(claims: Claims, path: ClaimPath, values: frozenset[tuple[type, 
         return
     name = ".".join(path)
     raise NotAuthenticated(
-        f"The claim `{name}` does not have a value that the provider's `claims` allow.",
+        f"The claim `{name}` does not have a value that the provider's `claims` allow. "
+        "Use a token with such a value.",
         code="wrong_claim",
         path=f"token.{name}",
     )
@@ -256,7 +263,9 @@ def check_signature(token: SignedToken, key: Key) -> None:
     """
     algorithm = token.head.algorithm
     if algorithm not in key.algorithms:
-        raise NotAuthenticated("The token's key is for another algorithm.", code="wrong_algorithm")
+        raise NotAuthenticated(
+            "The token's key is for another algorithm. Use a new token.", code="wrong_algorithm"
+        )
     verify = key.verifying.get(algorithm)
     if verify is None:
         from guardrail.identity.tokens.pinned import (
@@ -291,7 +300,9 @@ def _read_header(segment: str) -> TokenHeader:
     header = _object(segment)
     algorithm, kid, kind = header.get("alg"), header.get("kid"), header.get("typ")
     if not isinstance(algorithm, str):
-        raise NotAuthenticated("The token's header has no `alg`.", code="wrong_algorithm")
+        raise NotAuthenticated(
+            "The token's header has no `alg`. Use a signed token.", code="wrong_algorithm"
+        )
     if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= _LIMIT_KID):
         raise malformed(f"The token's `kid` is not a text of 1 to {_LIMIT_KID} characters.")
     if kind is not None and not isinstance(kind, str):

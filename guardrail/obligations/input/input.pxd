@@ -1,4 +1,4 @@
-# C declarations for input.py, which compiles as it stands.
+# The C declarations of `input.py`.
 
 cimport cython
 

@@ -83,7 +83,9 @@ class JsonSchemaSpec:
         if faults:
             raise ConfigurationError(faults=faults)
         if find_spec("jsonschema_rs") is None:
-            message = "Needs jsonschema-rs: pip install 'guardrail-cedar[jsonschema]'."
+            message = (
+                "A JSON Schema needs jsonschema-rs: pip install 'guardrail-cedar[jsonschema]'."
+            )
             raise ConfigurationError.at(document.at(), "GR300", message)
         import jsonschema_rs
 
@@ -199,7 +201,7 @@ def _resolved(base: str, reference: Any) -> str:
 
 
 def lets_all_through(document: Document) -> bool:
-    """Return whether a JSON Schema requires nothing at its root: ``true``, or only remarks."""
+    """Return whether a JSON Schema requires nothing at its root: ``true``, or annotations only."""
     data = document.data
     return data is True or (isinstance(data, Mapping) and _SAYING.issuperset(data))
 

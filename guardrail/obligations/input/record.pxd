@@ -1,4 +1,4 @@
-# C declarations for record.py, which compiles as it stands: rules without a lookup.
+# The C declarations of `record.py`.
 
 cimport cython
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Literal, NoReturn, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -86,6 +86,8 @@ _ONLY_FOR: Final = {
     "items": "list",
     "max_items": "list",
 }
+#: What `fields` is, for messages.
+_FIELDS: Final = "a mapping of names, each with its rule, such as `area_m2: {type: float}`"
 
 
 class FieldSection(Section):
@@ -119,6 +121,8 @@ class FieldSection(Section):
         when(holds("type", "int"), of("one_of", {"items": {"type": "integer"}})),
         when(holds("type", "string"), of("one_of", {"items": {"type": "string"}})),
     )
+
+    expected: ClassVar[Mapping[str, str]] = {"fields": _FIELDS}
 
     type: Literal[
         "int", "float", "string", "bool", "record", "list", "decimal", "datetime", "date",
@@ -180,6 +184,8 @@ class RecordSection(Section):
         extra_fields: what happens to a record with other fields: it is rejected, or they are
             ignored.
     """
+
+    expected: ClassVar[Mapping[str, str]] = {"fields": _FIELDS}
 
     kind: Literal["record"]
     fields: dict[_Name, FieldSection]

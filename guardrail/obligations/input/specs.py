@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from guardrail._documents import Document, Section
 from guardrail._faults import faults_of
+from guardrail._nearest import did_you_mean
 from guardrail.errors import ConfigurationError, Fault
 from guardrail.obligations.input.json_schema import JsonSchemaSpec
 from guardrail.obligations.input.messages import MessagesSection, MessagesSpec
@@ -103,5 +104,6 @@ def read_spec(name: str, document: Document) -> Spec:
         section, make = KINDS[kind]
         return make(name, document.parse(section, code="GR300"))
     known = " or ".join(", ".join(KINDS).rsplit(", ", 1))
-    message = f"`kind` is required, and is {known}."
+    hint = did_you_mean(kind, KINDS) if isinstance(kind, str) else ""
+    message = f"`kind` is required, and is {known}. {hint}".rstrip()
     raise ConfigurationError.at(document.at("kind"), "GR300", message)

@@ -1,4 +1,4 @@
-# C declarations for tensor.py, which compiles as it stands.
+# The C declarations of `tensor.py`.
 
 cimport cython
 

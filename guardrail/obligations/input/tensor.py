@@ -181,6 +181,12 @@ class TensorSpec:
 
     def check(self, view: View) -> None:
         """Raise `ObligationNotMet` (``input_rejected``) with the path of the first fault."""
+        if view.kind == "list":
+            raise ObligationNotMet(
+                f"{view.name}: expected a tensor; got a list. Pass numpy.asarray(...) of it.",
+                code="input_rejected",
+                path=view.name,
+            )
         if view.kind != "tensor":
             self._refuse(view.name, "a tensor", f"a {view.kind}")
         if view.dtype not in self.dtypes:

@@ -34,7 +34,9 @@ from guardrail.values import Clause, Path, View
 #: The start of paths in errors.
 _OUTPUT: Final = "output"
 #: The advice in errors of input specs, which does not apply to an output.
-_INPUT_ADVICE: Final = re.compile(r" Correct the input and call again\.$")
+_INPUT_ADVICE: Final = re.compile(
+    r" (Correct the input and call again|Pass numpy\.asarray\(\.\.\.\) of it)\.$"
+)
 #: A column by its number.
 _NUMBER: Final = re.compile("[0-9]+")
 #: How far the sum of a row's numbers may differ from 1, in units of their precision.

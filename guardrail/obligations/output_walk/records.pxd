@@ -1,3 +1,3 @@
-# C declarations for records.py, which compiles as it stands.
+# The C declarations of `records.py`.
 
 cdef frozenset _OF_MODELS

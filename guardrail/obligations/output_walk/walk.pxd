@@ -1,4 +1,4 @@
-# C declarations for walk.py, which compiles as it stands.
+# The C declarations of `walk.py`.
 
 cdef frozenset _SCALARS, _NUMBERS, _PLAIN_CONTAINERS, _PLAIN, _TIMES, _NUMERIC, _OF_MEMBERS
 cdef tuple _LISTS

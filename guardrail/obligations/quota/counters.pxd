@@ -1,4 +1,4 @@
-# C declarations for counters.py, which compiles as it stands: a hit without a lookup of a name.
+# The C declarations of `counters.py`.
 
 cimport cython
 

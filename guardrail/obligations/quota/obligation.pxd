@@ -1,4 +1,4 @@
-# C declarations for obligation.py, which compiles as it stands: the way to a counter without a lookup.
+# The C declarations of `obligation.py`.
 
 cimport cython
 

@@ -24,7 +24,7 @@ from guardrail._ports import (
     QuotaCounters,
     QuotaStoreError,
 )
-from guardrail._type_names import type_name
+from guardrail._type_names import a_type, type_name
 from guardrail.obligations.quota.counters import ClockError, Counters, StoreFullError, Taken
 from guardrail.obligations.quota.grammar import (
     Demand,
@@ -74,6 +74,7 @@ class Quota:
     def parse(self, clause: Clause) -> Demand:
         """Return the limits of one annotation; raise `ConfigurationError` at its place."""
         # at load, so that no call opens the store
+        self._storage.check_opened(clause)
         self._counters = self._storage.memory_counters()
         limits = read_limits(clause, bundle=self._bundle)
         self._storage.check_strategies(clause, [limit.strategy for limit in limits])
@@ -160,17 +161,23 @@ class Quota:
         store = self._storage.open()
         hits = [self._hit(limit, context) for limit in demand]
         taken: list[Any] = []
+        weighs = any(limit.unit != "calls" for limit in demand)
 
         def take() -> list[float]:
             try:
-                waits = store.acquire_all(hits, taken)
+                # a copy: the store must not change what is counted
+                waits: Any = store.acquire_all(list(hits), taken)
             except QuotaStoreError as error:
                 problem = str(error)
             else:
-                if len(waits) == len(hits):
-                    return waits
+                fault = _fault_of(waits, len(hits))
+                if not fault and weighs and not any(waits) and len(taken) != len(hits):
+                    fault = "`acquire_all` added another number of objects to `taken` than of hits"
+                if not fault:
+                    return [float(wait_s) for wait_s in waits]
                 problem = (
-                    "The quota store returned a result for other limits. Report this to its author."
+                    f"The quota store `{self._storage.store.name}` is not usable: {fault}. Report "
+                    "this to its author."
                 )
             raise ObligationNotMet(problem, code="store_unavailable")
 
@@ -239,6 +246,22 @@ def _give_back(
     for _, taken in weighed:
         counters.give_back(taken)
     return tuple([count for hit, _ in weighed for count in hit.counts])
+
+
+def _fault_of(waits: Any, hits: int) -> str:
+    """Return what is wrong with the waits that a store returned; else an empty text."""
+    if type(waits) is not list and type(waits) is not tuple:
+        return f"`acquire_all` returned {a_type(waits)}, and not a list"
+    if len(waits) != hits:
+        return "`acquire_all` returned another number of waits than it got hits"
+    for wait_s in waits:
+        if type(wait_s) is int:
+            is_wait = 0 <= wait_s <= _MOST
+        else:
+            is_wait = type(wait_s) is float and wait_s >= 0  # false for NaN
+        if not is_wait:
+            return f"`acquire_all` returned a wait that is no number from 0 ({type_name(wait_s)})"
+    return ""
 
 
 def _spent(demand: Demand, waits: list[float]) -> ObligationNotMet:

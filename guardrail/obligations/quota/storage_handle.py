@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from guardrail._documents import Document
 from guardrail._nearest import did_you_mean
 from guardrail._ports import Clock, QuotaCounters, QuotaStore
+from guardrail._type_names import a_type
 from guardrail.errors import ConfigurationError
 from guardrail.obligations.quota.registry import MEMORY, stores_by_name
 from guardrail.obligations.quota.settings import QuotaStoreSettings
@@ -55,6 +56,20 @@ class StorageHandle:
                     opened = self._opened = self.store.open(self.settings, self._clock)
         return opened
 
+    def check_opened(self, clause: Clause) -> None:
+        """Raise `ConfigurationError` (``GR003``) if the opened store lacks a method."""
+        opened = self.open()
+        missing = [
+            name for name in ("acquire_all", "give_back") if not callable(_method(opened, name))
+        ]
+        if missing:
+            message = (
+                f"@quota: `open` of the store `{self.store.name}` returned {a_type(opened)}, which "
+                f"has no {' and no '.join(missing)}. Return an object with the methods of "
+                "`QuotaCounters`."
+            )
+            raise ConfigurationError.at(clause.place, "GR003", message)
+
     def memory_counters(self) -> Counters | None:
         """Return the counters if they are in the memory of this process; else ``None``."""
         opened: Any = self.open()
@@ -87,6 +102,13 @@ class StorageHandle:
                     f"each clause with `using` and one of {known}."
                 )
                 raise ConfigurationError.at(clause.place, "GR004", message)
+
+
+def _method(opened: Any, name: str) -> Any:
+    try:
+        return getattr(opened, name, None)
+    except Exception:  # noqa: BLE001  a store is foreign code
+        return None
 
 
 def open_storage(

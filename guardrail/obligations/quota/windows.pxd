@@ -1,4 +1,4 @@
-# C declarations for windows.py, which compiles as it stands: counts and times without a box.
+# The C declarations of `windows.py`.
 
 cimport cython
 

@@ -221,7 +221,12 @@ class Explainer:
                     bodies.append(_body(scope, _with(policy.node.clauses, part, other)))
                 numbers.append(number)
         before, *after = evaluator.matches(bodies)
-        turning = {number for number, now in zip(numbers, after, strict=True) if now != before}
+        # An error is no match: an opposite value that leads to one does not make a policy match.
+        turning = {
+            number
+            for number, now in zip(numbers, after, strict=True)
+            if now != before and (before, now) != ("false", "error")
+        }
         return ExplainedPolicy(
             policy,
             role,

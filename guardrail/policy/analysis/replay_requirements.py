@@ -117,7 +117,7 @@ class ReplayRequirements:
         snapshot, plan = self._snapshot, self._snapshot.plans.get(action)
         is_denied = (
             plan is None
-            or not snapshot._is_known(resource)
+            or not snapshot.is_known(resource)
             or not snapshot.schema.fits(kind, action, resource.type)
             or not plan.has_grant
         )

@@ -6,9 +6,9 @@ faults that it can find and raises them together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -41,6 +41,11 @@ class BundleSettings(Section):
             Europe/Berlin. The package `tzdata` has its rules; names that only a machine has,
             such as ``localtime``, are errors.
     """
+
+    expected: ClassVar[Mapping[str, str]] = {
+        "name": 'a text of letters, digits, "_", "." and "-", in quotes, such as "hospital"',
+        "version": 'a text of letters, digits, ".", "+" and "-", in quotes, such as "0.1"',
+    }
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$")]
     version: Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+-]{0,63}$")]

@@ -195,6 +195,14 @@ class PrincipalPreparer:
             entry = _united(own, entry)
             parents |= own.parents
         if not self._fits(principal, entry):
+            unlisted = self._unlisted_parent(entry)
+            if unlisted:
+                raise NotAuthorized(
+                    f"`parents` has a {unlisted} that the schema does not list: correct its id, "
+                    f"or add it to the enum {unlisted} of the schema.",
+                    code="wrong_type",
+                    path="principal",
+                )
             name = self._culprit(entry)
             what = f"attribute {name} does" if name else "attributes or parents do"
             raise NotAuthorized(
@@ -231,6 +239,14 @@ class PrincipalPreparer:
         if shape is not None:
             self._fitting.put(shape, fits)
         return fits
+
+    def _unlisted_parent(self, entry: dict[str, Any]) -> str:
+        """Return the type of the first parent whose enum does not list its id; else empty."""
+        for parent in entry["parents"]:
+            entity = Entity(parent["type"], parent["id"])
+            if self._schema.is_enum_type(entity.type) and not self._schema.is_enumerated(entity):
+                return entity.type
+        return ""
 
     def _culprit(self, entry: dict[str, Any]) -> str:
         """Return the only attribute that does not fit; empty if there are several, or none.

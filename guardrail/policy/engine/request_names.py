@@ -83,7 +83,7 @@ class RequestNames:
         is_typed = snapshot.schema.fits(principal.type, action, resource.type)
         if not is_typed:
             yield from self._wrong_types(principal, action, resource)
-        elif not snapshot._is_known(resource):
+        elif not snapshot.is_known(resource):
             yield UnknownName(("resource",), self._no_entity(resource), _UNKNOWN)
         if is_typed:
             yield from self._caller(principal, action)

@@ -57,7 +57,7 @@ _MESSAGES: Final = {
         "The policies read an entity that the bundle lacks. Add it to entities.json; "
         "`guardrail check` names it."
     ),
-    "undeclared_action": "The schema declares no such action that applies to anything. Correct it.",
+    "undeclared_action": "The schema declares no such action, or it applies to nothing. Name one.",
     "no_grant": "No policy grants this call. Ask for a grant, or call as somebody who has one.",
     "evaluation_error": "A policy that could forbid this call could not be evaluated.",
 }
@@ -237,7 +237,7 @@ class Snapshot:
         plan = self.plans.get(action)
         if plan is None:
             return self._denied_question("undeclared_action", _MESSAGES["undeclared_action"])
-        if not isinstance(resource, Entity) or not self._is_known(resource):
+        if not isinstance(resource, Entity) or not self.is_known(resource):
             return self._denied_question("unknown_entity", _MESSAGES["unknown_entity"])
         if isinstance(principal, Entity):
             if not self.store.knows(principal):
@@ -248,8 +248,8 @@ class Snapshot:
         if not self.schema.fits(principal.type, action, resource.type):
             return self._denied_question(
                 "wrong_type",
-                "The action does not apply to a principal and a resource of these types. Correct "
-                "one of them, or the schema.",
+                f"The action does not apply to {self._kind('a principal', principal.type)} and "
+                f"{self._kind('a resource', resource.type)}. Correct one of them, or the schema.",
             )
         if not plan.has_grant:
             return self._denied_question("no_grant", _MESSAGES["no_grant"])
@@ -272,7 +272,14 @@ class Snapshot:
             resource=resource,
         )
 
-    def _is_known(self, resource: Entity) -> bool:
+    def _kind(self, what: str, name: str) -> str:
+        """Return what has a type, with the name of the type if the schema declares it."""
+        if self.schema.declares(name):
+            return f"{what} of type {name}"
+        return f"{what} of a type that the schema does not declare"
+
+    def is_known(self, resource: Entity) -> bool:
+        """Tell whether the bundle has a resource, or allows one that it does not have."""
         if self.store.knows(resource):
             return True
         if not self._allow_unknown_resources or self.schema.is_enum_type(resource.type):

@@ -76,6 +76,10 @@ class EntityStore:
         """Tell whether an entity is in the bundle, or is listed by an ``enum``."""
         return entity in self._entries or self._schema.is_enumerated(entity)
 
+    def ids_of(self, type_name: str) -> list[str]:
+        """Return the ids of the bundle's entities of a type, for messages."""
+        return [entity.id for entity in self._entries if entity.type == type_name]
+
     def entry(self, entity: Entity) -> Entry | None:
         """Return the entry of an entity of the bundle; ``None`` if it has none."""
         return self._entries.get(entity)

@@ -95,7 +95,7 @@ class Schema:
             sorted by name.
     """
 
-    __slots__ = ("_enums", "_fits", "_members", "_types", "actions", "handle")
+    __slots__ = ("_declared", "_enums", "_fits", "_members", "_types", "actions", "handle")
 
     def __init__(self, handle: cedarpy.Schema) -> None:
         self.handle = handle
@@ -106,6 +106,7 @@ class Schema:
         self._types: dict[tuple[Entity, Path, str], CedarType | None] = {}
         self._members: dict[Entity, bool] = {}
         self._enums: dict[str, bool] = {}
+        self._declared: dict[str, bool] = {}
 
     def names(self) -> list[str]:
         """Return the words of the schema's text, each once: its names, and other words."""
@@ -127,10 +128,15 @@ class Schema:
 
     def declares(self, name: str) -> bool:
         """Tell whether the schema has an entity type of this name."""
-        return is_type_name(name) and not any(
-            "unrecognized entity type" in error
-            for _, error in self.errors(f"permit(principal is {name}, action, resource);")
-        )
+        known = self._declared.get(name)
+        if known is None:
+            known = is_type_name(name) and not any(
+                "unrecognized entity type" in error
+                for _, error in self.errors(f"permit(principal is {name}, action, resource);")
+            )
+            if len(self._declared) < 10_000:
+                self._declared[name] = known
+        return known
 
     def fits(self, principal: str, action: Entity, resource: str) -> bool:
         """Tell whether the action applies to a principal and a resource of these types."""
@@ -148,6 +154,16 @@ class Schema:
             if len(self._fits) < 10_000:  # few, as types are configured; bounded anyway
                 self._fits[key] = known
         return known
+
+    def applies_to_resource(self, action: Entity, resource: str) -> bool:
+        """Tell whether the action applies to resources of this type, for any principal."""
+        return is_type_name(resource) and not self.errors(
+            f"permit(principal, action == {_uid(action)}, resource is {resource});"
+        )
+
+    def resource_types(self, action: Entity) -> list[str]:
+        """Return the types of resources to which an action applies, sorted; for messages."""
+        return sorted(name for name in self.names() if self.applies_to_resource(action, name))
 
     def is_enumerated(self, entity: Entity) -> bool:
         """Tell whether the type is an ``enum`` that lists this id, so that no entity is needed."""

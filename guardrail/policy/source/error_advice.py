@@ -18,6 +18,8 @@ from guardrail.values import Entity, Path
 #: Operators of other languages, each with that of Cedar.
 _WORDS: Final = {"and": "&&", "or": "||", "not": "!", "&": "&&", "|": "||"}
 _VALUES: Final = {"True": "true", "False": "false"}
+#: A scope that takes one principal: its uid, and its type.
+_EQUAL_PRINCIPAL: Final = re.compile(r'\bprincipal\s*==\s*(([\w:]+)::"(?:[^"\\\n]|\\.)*")')
 _INTERNAL: Final = re.compile(r"__cedar::internal::AnyEntity")
 #: The validator's message for a scope that fits no action.
 NO_ACTION: Final = "unable to find an applicable action given the policy scope constraints"
@@ -74,22 +76,27 @@ def _has_quote(tokens: Sequence[SourceToken]) -> bool:
     return any("'" in token.text for token in tokens)
 
 
-def on_types(complaint: str, schema: Schema, actions: Iterable[Entity]) -> tuple[str, str]:
+def on_types(
+    complaint: str, schema: Schema, actions: Iterable[Entity], text: str = ""
+) -> tuple[str, str]:
     """Return a message of the validator without internal names, and advice; empty if there is none.
 
     Arguments:
         complaint: the validator's message.
         schema: the schema of the bundle.
         actions: the actions to which the policy applies, or all.
+        text: the text of the policy.
     """
     plain = _INTERNAL.sub("an entity", complaint)
     for pattern, advise in _ADVICE:
         match = pattern.search(complaint)
+        if match is not None and advise is _optional:
+            return plain, _optional(match, schema, tuple(actions), text)
         if match is not None:
             return plain, advise(match, schema, tuple(actions))
     if NO_ACTION in complaint:
         return "no action of the schema applies to the types in the scope", (
-            "Correct the types, or the action."
+            _group_as_principal(text, schema) or "Correct the types, or the action."
         )
     return plain, ""
 
@@ -144,16 +151,37 @@ def _no_member(match: re.Match[str], schema: Schema, actions: tuple[Entity, ...]
     return did_you_mean(match[2], known, f"Its ids are: {', '.join(known)}.")
 
 
-def _optional(match: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001
-    *above, name = match["path"].split(".")
-    kind = match["type"]
+def _optional(
+    match: re.Match[str], schema: Schema, actions: tuple[Entity, ...], text: str = ""
+) -> str:
+    path, kind = match["path"], match["type"]
+    *above, name = path.split(".")
     if kind is None:
-        base = ".".join(("context", *above))
+        bases = [".".join(("context", *above))]
     else:
-        base = ".".join(above) if above else f"the {kind}"
-        if not above:
-            return f"It may be absent. Test it first: `principal has {name} && ...`."
-    return f"It may be absent. Test it first: `{base} has {name} && ...`."
+        # The message has the type only: the policy has the variable, and the path to the type.
+        written = rf"\b((?:principal|resource)(?:\.\w+)*?)\.{re.escape(path)}\b"
+        found = list(dict.fromkeys(re.findall(written, text)))
+        can_call = any(_can_call(schema, kind, action) for action in actions)
+        fitting = [each for each in found if each == ("principal" if can_call else "resource")]
+        roots = fitting or found or ["principal" if can_call else "resource"]
+        bases = [".".join((root, *above)) for root in roots]
+    tests = " or ".join(f"`{base} has {name} && ...`" for base in bases)
+    return f"It may be absent. Test it first: {tests}."
+
+
+def _group_as_principal(text: str, schema: Schema) -> str:
+    """Return advice if a policy compares the principal with a group of principals."""
+    from guardrail.policy.schema.schema_paths import types_of
+
+    found = _EQUAL_PRINCIPAL.search(text)
+    if found is None:
+        return ""
+    group = found[1]
+    for kind in types_of(schema):
+        if not schema.errors(f"permit(principal is {kind} in {group}, action, resource);"):
+            return f"A {kind} is in a {found[2]}: write `principal in {group}`."
+    return ""
 
 
 def _decimal(match: re.Match[str], schema: Schema, actions: tuple[Entity, ...]) -> str:  # noqa: ARG001

@@ -12,8 +12,9 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ LIMIT_TOTAL_BYTES: Final = 512 * 1024 * 1024
 
 _SETTINGS: Final = "guardrail.toml"
 _TEST: Final = "_test.yaml"
+#: The most bundles that are looked for below a folder that is none.
+_LIMIT_NEAR: Final = 100
 #: Files at the top of a bundle beside policies. The load rejects a second schema.
 _TOP: Final = frozenset((_SETTINGS, "entities.json", "links.yaml"))
 _POLICIES: Final = (".cedar", ".cedarschema")
@@ -62,10 +65,17 @@ class Folder:
 
 def read_folder(path: Path) -> Folder:
     """Return the files of a folder; raise `ConfigurationError` if it is not a bundle."""
-    if not path.is_dir():
+    if path.exists() and not path.is_dir():
         raise ConfigurationError.at(
-            Place(str(path)), "GR001", "There is no such folder. Give the folder of a bundle."
+            Place(str(path)), "GR001", "This is a file. Give the folder of a bundle."
         )
+    if not path.is_dir():
+        problem = "This is a file" if path.exists() else "There is no such folder"
+        raise ConfigurationError.at(
+            Place(str(path)), "GR001", f"{problem}. Give the folder of a bundle."
+        )
+    if not os.path.lexists(path / _SETTINGS) and (problem := _not_a_bundle(path)):
+        raise ConfigurationError.at(Place(str(path)), "GR001", problem)
     root = path.resolve()
     files: dict[str, bytes] = {}
     faults: list[Fault] = []
@@ -130,6 +140,34 @@ def walk(path: Path) -> Iterator[Path]:
                 continue
             if not name.startswith(".") or _hides_policy(top / name):
                 yield top / name
+
+
+def is_journal(path: Path) -> bool:
+    """Whether a folder without a guardrail.toml looks like a journal."""
+    return not os.path.lexists(path / _SETTINGS) and any(path.glob("*.seg*"))
+
+
+def _not_a_bundle(path: Path) -> str:
+    """Return the message if a folder is a journal or holds bundles; empty if it is neither."""
+    if is_journal(path):
+        return "This folder is a journal. Give the folder of a bundle."
+    for pattern in (f"*/{_SETTINGS}", f"*/*/{_SETTINGS}"):
+        found = sorted(islice(path.glob(pattern), _LIMIT_NEAR))
+        visible = [f.parent for f in found if not _is_hidden(f.relative_to(path))]
+        if visible:
+            return (
+                f"This folder is not a bundle: it has no guardrail.toml. {_did_you_mean(visible)}"
+            )
+    return ""
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _did_you_mean(folders: Sequence[Path]) -> str:
+    names = [_printable(str(folder)) for folder in folders[:3]]
+    return f"Did you mean {' or '.join(names)}?"
 
 
 def _unlisted(path: Path) -> Callable[[OSError], None]:

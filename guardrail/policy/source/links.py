@@ -26,7 +26,8 @@ LIMIT_FREE_BYTES: Final = 1024 * 1024
 _REQUIRED: Final = ("template", "id")
 _KEYS: Final = frozenset({*_REQUIRED, "principal", "resource"})
 
-# YAML reads everything that these accept in the same way: tests/properties/test_links_are_yaml.py.
+# YAML reads everything that these accept in the same way:
+# tests/properties/test_link_reader_agrees_with_yaml.py.
 _ODD: Final = re.compile(
     "[^\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )

@@ -39,7 +39,9 @@ def validate(policies: Sequence[Policy], schema: Schema) -> list[Fault]:
         if place == policy.chunk.place:
             place = _wrong_clause(policy, schema)
         actions = [a for a, groups in schema.actions.items() if applies_to(policy, a, groups)]
-        problem, advice = on_types(complaint, schema, actions or list(schema.actions))
+        problem, advice = on_types(
+            complaint, schema, actions or list(schema.actions), policy.chunk.text
+        )
         faults.append(Fault("GR108", place, f"{policy.id}: {problem}. {advice}".rstrip()))
     return faults
 

@@ -6,6 +6,7 @@ docstrings as descriptions of the keys.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias, get_args
 
@@ -20,6 +21,9 @@ Now: TypeAlias = Annotated[
     AwareDatetime,
     Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC)),
 ]
+
+#: What `now` is, for messages.
+_NOW: Final = "a time with its zone, such as 2026-11-23T10:00:00Z"
 
 Verdict: TypeAlias = Literal["allow", "deny"]
 
@@ -58,6 +62,8 @@ class Given(Section):
         principals: callers by name, for the ``as`` of a test.
         facts: facts by namespace: ``{input: {rows: 10}}``. ``!missing`` marks a missing fact.
     """
+
+    expected: ClassVar[Mapping[str, str]] = {"now": _NOW}
 
     now: Now | None = None
     action: str | None = None
@@ -154,6 +160,11 @@ class Situation(Section):
         {"not": {"required": ["output", "stream"]}},
     )
 
+    expected: ClassVar[Mapping[str, str]] = {
+        "input": "the guarded parameter's name and its value, such as `{patient: {age: 40}}`",
+        "stream": "a list of pieces, at least one",
+    }
+
     known: str | None = Field(default=None, alias="as")
     principal: PrincipalSection | None = None
     action: str | None = None
@@ -178,6 +189,8 @@ class StepSection(Situation):
         after: the time since the step before: ``61s``, ``500ms``, ``2h``.
         expect: ``allow``, ``deny``, or keys that must all match.
     """
+
+    expected: ClassVar[Mapping[str, str]] = {"after": "a duration such as 60s"}
 
     times: int = Field(default=1, ge=1, le=100_000)
     after: str | None = None
@@ -214,6 +227,8 @@ class PolicyTestSection(Situation):
         exactly_one("expect", "steps", "matrix"),
         when(given("expect"), exactly_one("as", "principal")),
     )
+
+    expected: ClassVar[Mapping[str, str]] = {"now": _NOW}
 
     name: str = Field(min_length=1)
     now: Now | None = None

@@ -81,8 +81,8 @@ class Runner:
         ):
             if case.expected.code not in each.codes:
                 place = case.request_places.at(each.where, case.document)
-                codes = " or ".join(sorted(each.codes))
-                hint = f"If the test is about this denial, expect `code: {codes}`."
+                codes = " or ".join(f"`code: {code}`" for code in sorted(each.codes))
+                hint = f"If the test is about this denial, expect {codes}."
                 yield Fault("GR601", place, f"{each.message} {hint}")
 
     def facts(self, case: PolicyTestCase) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The `[audit]` table: valid settings, errors, and the sinks that it names."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -128,4 +129,16 @@ def test_a_journal_where_a_file_is_does_not_load(tmp_path):
 
 def test_a_journal_that_is_not_there_yet_loads_and_nothing_is_made(tmp_path):
     assert opened(tmp_path / "new" / "journal") is not None
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's /proc")
+def test_a_journal_where_nobody_can_make_a_folder_does_not_load():
+    with pytest.raises(ConfigurationError, match="can't be written: "):
+        opened("/proc/nope")
+
+
+def test_the_check_of_a_journal_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    assert opened(tmp_path / "new") is not None
     assert not list(tmp_path.iterdir())

@@ -52,7 +52,7 @@ def says(raw):
 
 
 def is_silent(connection, over):
-    over.wait(30)
+    over.wait(600)
 
 
 def drips(connection, over):
@@ -90,7 +90,7 @@ def test_an_odd_answer_is_an_error_of_the_delivery(name):
         with pytest.raises(OSError) as caught:  # noqa: PT011  whichever
             to_url(address)("checkpoint")
         assert isinstance(caught.value, OSError)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 60
 
 
 def test_an_answer_is_a_delivery():
@@ -116,7 +116,7 @@ def test_the_keeper_lives_and_close_returns(tmp_path, name, caplog):
         assert threads
         started = time.monotonic()
         journal.close()
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60
     assert "delivering a checkpoint failed" in caplog.text
     assert "Exception in thread" not in caplog.text
     assert ids(read_calls(tmp_path)) == [0, 1, 2]

@@ -3,10 +3,10 @@
 import fcntl
 import os
 import signal
-import time
 
 import pytest
 from journals import KeptBy, call, end_of, frames, ids, journal_in, spoil
+from speed import relative_time
 
 from guardrail.audit.journal.recovery import recover
 from guardrail.audit.journal_read.reader import read_calls
@@ -126,10 +126,9 @@ def test_what_looks_like_a_thousand_entries_is_damage(tmp_path):
         data[end : end + len(mark) * 30_000] = mark * 30_000
 
     spoil(path, tear)
-    started = time.process_time()
-    kept_by_another(tmp_path)
+    # trying all of them takes minutes, and this less than a second
+    assert relative_time(lambda: kept_by_another(tmp_path), 2_000, rounds=1) < 2_000
     assert not verify(tmp_path).is_whole
-    assert time.process_time() - started < 20  # trying all of them takes minutes
 
 
 def test_a_segment_whose_process_lives_is_left_alone(tmp_path):

@@ -129,7 +129,7 @@ def test_groups_and_attributes_that_policies_read_can_be_kept(make_bundle, tmp_p
         (
             "principal.department.name",
             "No policy reads principal.department.name, so it is never computed or recorded. "
-            "Remove it.",
+            "Did you mean principal.department?",
         ),
         (
             "input.bytes",

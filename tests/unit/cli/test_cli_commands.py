@@ -64,7 +64,7 @@ def test_version_is_told():
 def test_importing_the_command_line_leaves_requests_and_templates_alone():
     code = (
         "import sys; import guardrail.cli as cli; "
-        "print(*(name for name in ('guardrail.cli.io.question', 'guardrail.cli.demo.demo', "
+        "print(*(name for name in ('guardrail.cli.io.request_document', 'guardrail.cli.demo.demo', "
         "'numpy', 'sklearn', 'jwt', 'limits', 'rich') if name in sys.modules))"
     )
     done = subprocess.run(  # noqa: S603  # our own arguments

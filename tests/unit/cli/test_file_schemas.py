@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jsonschema_rs
 import pytest
-from bundle_files import BASES, VALIDATORS, loads, of_yaml, takes
+from bundle_files import BASES, loads, of_yaml, takes, validator
 from typer.testing import CliRunner
 
 from guardrail.cli import app
@@ -37,7 +37,7 @@ def files_of(bundle):
 
 
 def complaints(kind, data):
-    return [str(error) for error in VALIDATORS[kind].iter_errors(data)]
+    return [str(error) for error in validator(kind).iter_errors(data)]
 
 
 def test_the_bundles_are_those_that_ship():

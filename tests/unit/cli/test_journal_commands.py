@@ -48,7 +48,7 @@ def public(tmp_path):
 def test_verify_says_whole_and_exits_0(journal, public):
     done = run("verify", journal, "--key", public)
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout.startswith("whole: 26 entries in 1 segments, ")
+    assert done.stdout.startswith("whole: 26 entries in 1 segment, ")
     assert done.stdout.endswith(", 1 checkpoints\n")
 
 
@@ -105,6 +105,26 @@ def test_show_has_a_line_per_call_in_the_order_of_time(journal):
 )
 def test_show_filters(journal, options, count):
     assert len(run("show", journal, *options).stdout.splitlines()) == count
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--code", "nogrant"),
+            "0 of 11 calls match --code. Codes in this journal: allow, no_grant.",
+        ),
+        (("--policy", "nope"), "Policies in this journal: clinicians-may-score."),
+        (("--action", "predct"), "Actions in this journal: "),
+        (("--principal", "k1:ffff"), "0 of 11 calls match --principal."),
+        (("--id", "canary", "--code", "allow"), "0 of 11 calls match --code --id."),
+    ],
+)
+def test_show_says_that_no_call_matches(journal, options, message):
+    done = run("show", journal, *options)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert message in done.stderr
+    assert "canary" not in done.stderr
 
 
 def test_show_as_json_has_all_that_is_kept(journal):

@@ -303,3 +303,10 @@ def test_a_journal_of_which_nothing_can_be_replayed_is_not_fine(make_bundle, jou
     result = run("replay", other, journal)
     assert result.exit_code == 1
     assert result.stdout.splitlines()[-1] == "3 records: 0 same, 3 cannot be replayed"
+
+
+def test_arguments_in_the_wrong_order_are_named(bundle, tmp_path):
+    written(tmp_path / "journal")
+    done = CliRunner().invoke(app, ["replay", str(tmp_path / "journal"), str(bundle)])
+    assert done.exit_code == 1
+    assert "is a journal. The order is: guardrail replay DIR JOURNAL." in done.stderr

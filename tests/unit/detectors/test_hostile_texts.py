@@ -9,6 +9,7 @@ from time import thread_time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from speed import relative_time
 
 from guardrail import _core
 from guardrail.detectors import GROUPS, KINDS, Redactor, Scanner, StreamRedactor, TooManyFindings
@@ -64,7 +65,8 @@ def test_a_clean_stream_holds_a_word_and_no_more():
 
 
 MEGABYTE = 1_000_000
-LIMIT_S = 0.05 if _core.BACKEND == "compiled" else 5.0
+#: In references: `speed.reference`.
+LIMIT = 5 if _core.BACKEND == "compiled" else 500
 
 #: One of each: what the rules stop at, what they read on over, what they find, what they don't.
 PATTERNS = [
@@ -96,23 +98,19 @@ def redactor():
     return Redactor(KINDS)
 
 
-def shortest(call, text):
-    took = []
-    for _ in range(5):
-        start = thread_time()
+def relative(call, text):
+    def search():
         with suppress(TooManyFindings):
             call(text)
-        took.append(thread_time() - start)
-        if took[-1] < LIMIT_S:
-            break
-    return min(took)
+
+    return relative_time(search, LIMIT)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda text: ascii(text)[1:-1][:24])
-def test_a_megabyte_of_any_text_takes_no_longer_than_50_ms(pattern, scanner, redactor):
+def test_a_megabyte_of_any_text_takes_a_bounded_time(pattern, scanner, redactor):
     text = pattern * (MEGABYTE // len(pattern.encode("utf-8", "surrogatepass")))
-    assert shortest(scanner.kinds_in, text) < LIMIT_S
-    assert shortest(redactor.redact, text) < LIMIT_S
+    assert relative(scanner.kinds_in, text) < LIMIT
+    assert relative(redactor.redact, text) < LIMIT
 
 
 #: One finding each, of each way to look.

@@ -6,7 +6,6 @@ import types
 from collections import namedtuple
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import thread_time
 from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pydantic import BaseModel, ConfigDict, PrivateAttr, computed_field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
+from speed import relative_time
 
 from guardrail._ports import ObligationNotMet
 from guardrail.facts import Bounds, Viewer, take_view
@@ -474,11 +474,10 @@ def chain(length):
     ],
     ids=["objects", "chain", "shared", "dicts", "text"],
 )
-def test_a_megabyte_of_anything_is_seen_or_refused_within_50_ms(value):
-    took = []
-    for _ in range(7):
-        start = thread_time()
+def test_a_megabyte_of_anything_is_seen_or_refused_in_a_bounded_time(value):
+    def see():
         with suppress(ObligationNotMet):
             view(value)
-        took.append(thread_time() - start)
-    assert min(took) < (0.05 if IS_COMPILED else 0.25)
+
+    limit = 5 if IS_COMPILED else 25
+    assert relative_time(see, limit) < limit

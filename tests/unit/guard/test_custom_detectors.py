@@ -76,6 +76,7 @@ def test_a_fact_of_a_kind_that_fails_denies(make_guard, recorder, kind):
         ask(call, guard, "Bob is here")
     assert caught.value.code == "internal_error"
     assert "Bob" not in str(caught.value)
+    assert str(caught.value).startswith("The step facts failed: the detector kind person ")
     assert [record.outcome for record in recorder.records] == ["denied"]
 
 

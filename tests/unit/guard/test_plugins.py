@@ -366,8 +366,8 @@ def test_nothing_is_imported_that_the_bundle_does_not_name(make_guard, installed
         ('"class"', "names a class. Let the entry point name an object of the class."),
         ('"other"', "names an object that is not a plug-in: it lacks `kind`."),
         ('"badge", "badge"', "names this plug-in twice. Remove one of them."),
-        ('""', "at least 1 character"),
-        ("3", "valid string"),
+        ('""', "expected at least 1 character"),
+        ("3", "expected a text; got a whole number"),
     ],
 )
 def test_a_name_that_leads_to_no_plug_in_is_a_fault(make_bundle, installed, named, message):

@@ -1,6 +1,7 @@
 """A shadow does not change a call; the record has the differences of its decision."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -414,3 +415,35 @@ def test_what_is_in_shadow_in_a_second_bundle_is_no_part_of_it(
     guard = Guard.from_dir(first, shadow=other, clock=clock, sinks=[recorder])
     assert guard.protect(**ON, principal=CLARA)(lambda patients: 1)(ROWS) == 1
     assert counts(recorder) == [{}]
+
+
+@pytest.mark.parametrize("error", [GeneratorExit, asyncio.CancelledError])
+def test_an_exception_of_the_shadow_that_is_no_interruption_ends_no_call(
+    make_guard, recorder, error
+):
+    policies = shadow(FORBID.format("risky", "context.risk.score > 8"))
+    guard = make_guard(GRANT + policies, options={"facts": [Risk(error("secret"))]}, **RISKY)
+    assert guard.protect(**ON, principal=CLARA)(lambda patients: 0.125)(ROWS) == 0.125
+    assert counts(recorder) == [{f"shadow/failed/{error.__name__}": 1}]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_no_exception_of_the_shadow_ends_a_call_on_another_thread(make_guard, recorder, error):
+    policies = shadow(FORBID.format("risky", "context.risk.score > 8"))
+    guard = make_guard(GRANT + policies, options={"facts": [Risk(error("secret"))]}, **RISKY)
+    predict = guard.protect(**ON, principal=CLARA)(lambda patients: 0.125)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(predict, ROWS).result() == 0.125
+    assert counts(recorder) == [{f"shadow/failed/{error.__name__}": 1}]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_an_interruption_on_the_main_thread_ends_the_call_and_is_recorded(
+    make_guard, recorder, error
+):
+    policies = shadow(FORBID.format("risky", "context.risk.score > 8"))
+    guard = make_guard(GRANT + policies, options={"facts": [Risk(error())]}, **RISKY)
+    predict = guard.protect(**ON, principal=CLARA)(lambda patients: 0.125)
+    with pytest.raises(error):
+        predict(ROWS)
+    assert [record.outcome for record in recorder.records] == ["cancelled"]

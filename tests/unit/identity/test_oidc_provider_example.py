@@ -302,7 +302,7 @@ def test_drip_gives_a_byte_a_second(sso):
         assert next(drops) + next(drops) == b'{"'
         answer.close()
     assert int(answer.headers["Content-Length"]) > 100
-    assert 0.9 < time.monotonic() - began < 10
+    assert 0.9 < time.monotonic() - began < 60  # all bytes take longer
 
 
 def test_huge_is_a_hundred_megabytes(sso):

@@ -160,10 +160,10 @@ OIDC = {**GOOD, "type": '"oidc"', "algorithms": '["RS256", "ES256"]', "secret_en
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"issuer": '"http://sso.example"'}, 1),
-        ({"issuer": '"https://sso.example?x"'}, 1),
-        ({"issuer": '"https://sso.example#x"'}, 1),
-        ({"issuer": '"sso"'}, 1),
+        ({"issuer": '"http://sso.example"'}, 3),
+        ({"issuer": '"https://sso.example?x"'}, 3),
+        ({"issuer": '"https://sso.example#x"'}, 3),
+        ({"issuer": '"sso"'}, 3),
         ({"algorithms": '["HS256"]'}, 1),
         ({"jwks": '"http://sso.example/keys"'}, 7),
         ({"jwks": '"https://u:p@sso.example/keys"'}, 7),

@@ -136,6 +136,13 @@ class TestTensors:
         error = refusal(obligation, record(age=1), "patients")
         assert (error.path, "expected a tensor; got a record" in error.message) == ("visit", True)
 
+    def test_a_list_is_no_tensor_and_the_message_says_what_makes_one_of_it(self, obligation):
+        view = take_view([[1.0, 2.0]], name="patients", bounds=Bounds())
+        error = refusal(obligation, view, "patients")
+        assert error.message == (
+            "patients: expected a tensor; got a list. Pass numpy.asarray(...) of it."
+        )
+
     @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
     def test_a_number_that_is_not_finite_is_refused_with_its_path(self, obligation, bad):
         values = good()

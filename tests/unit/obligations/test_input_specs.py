@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from guardrail._documents import read_yaml
+from guardrail._documents import Document, read_yaml
 from guardrail.errors import ConfigurationError
-from guardrail.obligations.input.specs import read_specs
+from guardrail.obligations.input.specs import read_spec, read_specs
 from guardrail.obligations.input.tensor import unravel
 
 
@@ -73,7 +73,7 @@ def test_a_column_without_bounds_has_infinite_ones():
         ("1..1000, 30", "1..1000, true", 3, "whole number"),
         ("1..1000, 30", "1..1000, 31", 1, "describes 30 columns; `shape` has 31"),
         ("1..1000, 30", "1..1000, 29..31", 1, "fixed length"),
-        ("finite: true", "finite: 1", 4, "bool"),
+        ("finite: true", "finite: 1", 4, "true or false"),
         ("finite: true", "finit: true", 4, "not a key of this version"),
         ("min: 0, max: 50", "min: nan", 6, "finite number"),
         ("min: 0, max: 50", "min: .nan", 6, "finite number"),
@@ -121,18 +121,18 @@ extra_fields: reject
 @pytest.mark.parametrize(
     ("old", "new", "line", "part"),
     [
-        ("type: int", "type: integer", 3, "'int'"),
+        ("type: int", "type: integer", 3, "Did you mean int?"),
         ("type: int, ", "", 3, "required"),
         ("min: 0, max: 130", "min: 9, max: 1", 3, "`min` is over `max`"),
         ("min: 0, max: 130", "max_chars: 3", 3, "does not apply"),
         ("max_chars: 1000", "min: 3", 4, "do not apply"),
-        ("max_chars: 1000", "max_chars: -1", 4, "greater than or equal"),
+        ("max_chars: 1000", "max_chars: -1", 4, "at least 0"),
         ("max_chars: 1000", "pattern: a+", 4, "not a key of this version"),
         ("max_chars: 1000", "one_of: [a, 1]", 4, "not of type string"),
         ("max_chars: 1000", "one_of: []", 4, "at least 1"),
         ("type: int, min: 0, max: 130", "type: float, one_of: [1]", 3, "does not apply"),
         ("type: int, min: 0, max: 130", "type: int, one_of: [true]", 3, ""),
-        ("extra_fields: reject", "extra_fields: keep", 5, "'reject'"),
+        ("extra_fields: reject", "extra_fields: keep", 5, "reject or ignore"),
         ("extra_fields: reject", "extra: reject", 5, "not a key of this version"),
     ],
 )
@@ -162,3 +162,9 @@ def test_the_faults_of_all_files_come_together():
 )
 def test_a_flat_index_is_unravelled(index, shape, indices):
     assert unravel(index, shape) == indices
+
+
+def test_a_misspelt_kind_names_the_nearest():
+    with pytest.raises(ConfigurationError) as caught:
+        read_spec("patients", Document("inputs/patients.yaml", {"kind": "records"}))
+    assert "Did you mean record?" in caught.value.faults[0].message

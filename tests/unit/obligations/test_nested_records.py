@@ -130,8 +130,8 @@ def test_a_record_that_is_met_only_by_the_rules_that_blame_is_refused_all_the_sa
     [
         ("{type: record}", "a record needs `fields`"),
         ("{type: list}", "a list needs `items`"),
-        ("{type: list, items: {type: int}, max_items: -1}", "greater than or equal"),
-        ("{type: list, items: {type: day}}", "'int'"),
+        ("{type: list, items: {type: int}, max_items: -1}", "at least 0"),
+        ("{type: list, items: {type: day}}", "expected int"),
         ("{type: list, items: {type: list}}", "a list needs `items`"),
         ("{type: int, items: {type: int}}", "`items` does not apply"),
         ("{type: int, fields: {}}", "`fields` does not apply"),

@@ -1,8 +1,7 @@
 """Specs of text and of messages: each error has its place, never its text."""
 
-from time import thread_time
-
 import pytest
+from speed import relative_time
 
 from guardrail._documents import read_yaml
 from guardrail._ports import ObligationNotMet
@@ -82,23 +81,18 @@ class TestText:
             read("kind: text\n").check(View("text", "prompt", "\ud800"))
 
     @pytest.mark.parametrize("filler", ["a", "é", "日", "🙂", "\u2019"])
-    def test_a_megabyte_of_any_text_is_checked_within_50_ms(self, filler):
+    def test_a_megabyte_of_any_text_is_checked_in_a_bounded_time(self, filler):
         spec, seen = read("kind: text\n" + EVERYTHING), view(filler * 1_000_000)
-        took = []
-        for _ in range(7):
-            start = thread_time()
-            spec.check(seen)
-            took.append(thread_time() - start)
-        assert min(took) < 0.05
+        assert relative_time(lambda: spec.check(seen), 5) < 5
 
     @pytest.mark.parametrize(
         ("line", "part"),
         [
-            ("max_chars: -1", "greater than or equal"),
-            ("max_chars: many", "integer"),
-            ("min_chars: null", "integer"),
+            ("max_chars: -1", "at least 0"),
+            ("max_chars: many", "a whole number"),
+            ("min_chars: null", "a whole number"),
             ("max_chars: 3\nmin_chars: 4", "`min_chars` is over `max_chars`"),
-            ("forbid: [emoji]", "'control'"),
+            ("forbid: [emoji]", "expected control"),
             ("forbid: control", "list"),
             ("matches: a+", "not a key of this version"),
         ],
@@ -186,7 +180,7 @@ class TestMessages:
             ("first_role: developer", "none of `roles`"),
             ("roles: [user]\nlast_role: system", "none of `roles`"),
             ("max_messages: 0", "`min_messages` is over"),
-            ("max_total_chars: -1", "greater than or equal"),
+            ("max_total_chars: -1", "at least 0"),
             ("max_tokens: 3", "not a key of this version"),
         ],
     )

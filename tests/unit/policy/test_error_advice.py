@@ -7,6 +7,7 @@ from bundles import ENTITIES, GRANT
 
 from guardrail.bundle.assembly import load_bundle
 from guardrail.errors import ConfigurationError
+from guardrail.policy import read_folder
 from guardrail.testing import FrozenClock, run_tests
 
 POLICY = '@id("a") permit (principal, action == Action::"predict", resource) when {{ {} }};\n'
@@ -130,3 +131,57 @@ def test_a_key_of_a_test(make_bundle, test, advice):
     (result,) = run_tests(folder).results
     assert result.outcome == "error"
     assert advice in result.message
+
+
+@pytest.mark.parametrize(
+    ("clause", "tested"),
+    [
+        ('resource.owner == User::"x"', "`resource has owner && ...`"),
+        (
+            "resource has owner && resource.owner.level > 3",
+            "`resource.owner has level && ...`",
+        ),
+        ("principal.level > 3", "`principal has level && ...`"),
+        ("context.app.score == context.app.score", "`context.app has score && ...`"),
+    ],
+)
+def test_the_advice_on_an_optional_attribute_names_its_variable(faults, clause, tested):
+    found = faults(POLICY.format(clause))
+    assert tested in found[0][1]
+
+
+def test_a_principal_that_is_compared_with_a_group_gets_in(faults):
+    text = '@id("a") permit (principal == Role::"clinician", action, resource);'
+    ((code, message),) = faults(text)
+    assert code == "GR108"
+    assert 'A User is in a Role: write `principal in Role::"clinician"`.' in message
+
+
+def test_a_misspelt_path_of_the_audit_names_the_nearest(faults):
+    toml = HEAD + '[audit]\njournal = "/tmp/none"\nfacts = ["principl.in", "inpt.rows"]\n'
+    policy = POLICY.format("context.input.rows < 3").replace(
+        "(principal,", '(principal in Role::"clinician",'
+    )
+    found = faults(policy, **{"guardrail.toml": toml})
+    messages = [message for _, message in found]
+    assert any("Did you mean principal.in?" in message for message in messages)
+    assert any("Did you mean input.rows?" in message for message in messages)
+
+
+def test_the_folder_above_a_bundle_names_the_bundle(make_bundle):
+    above = make_bundle(GRANT).parent
+    with pytest.raises(ConfigurationError) as caught:
+        read_folder(above)
+    (fault,) = caught.value.faults
+    assert fault.code == "GR001"
+    assert "Did you mean" in fault.message
+
+
+def test_a_file_and_a_journal_are_no_bundles(tmp_path):
+    (tmp_path / "policies.cedar").write_text("")
+    with pytest.raises(ConfigurationError, match="This is a file"):
+        read_folder(tmp_path / "policies.cedar")
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "x.seg").write_text("")
+    with pytest.raises(ConfigurationError, match="This folder is a journal"):
+        read_folder(tmp_path / "journal")

@@ -181,3 +181,16 @@ def test_every_truth_that_turns_a_policy_does_so_in_its_text(load, make_bundle):
         roles_now = {each.policy.id: each.role for each in found.policies}
         assert roles_now.get(name) != role, (name, text)
     assert shown >= 12
+
+
+def test_a_has_whose_attribute_would_be_wrong_is_not_marked(load):
+    policy = """\
+@id("own") permit (principal, action == Action::"predict", resource)
+when { resource has owner && resource.owner == principal };
+@id("any") permit (principal, action == Action::"predict", resource)
+when { resource has owner || context.input.rows > 100 };
+"""
+    explained = Explainer(load(policy)).explain(caller(), PREDICT, Entity("Model", "tumour"), SAFE)
+    found = told(explained)
+    assert found["own"][1]["resource has owner"] == ("false", False)
+    assert found["any"][1]["resource has owner"] == ("false", True)

@@ -262,7 +262,7 @@ def test_a_condition_that_nothing_meets_is_an_error(outcome, stated, examples):
         ("action: 3", "action", "GR003", "the name of an action"),
         ("when: {}", "when: {}", "GR003", "is not a key"),
         ("alow: true", "alow", "GR003", "is not a key"),
-        ("allow: often", "allow: often", "GR003", "boolean"),
+        ("allow: often", "allow: often", "GR003", "true or false"),
     ],
 )
 def test_what_the_bundle_has_not_is_an_error_at_its_place(folder, when, key, code, says):
@@ -285,7 +285,7 @@ def test_what_the_bundle_has_not_is_an_error_at_its_place(folder, when, key, cod
         ("implies: {if: {allow: true}, then: {}}", "has no claim"),
         ("always: {allow: true}, never: {allow: true}", "one of `never`"),
         ("sometimes: {allow: true}", "is not a key"),
-        ("missing: 3, never: {allow: true}", "boolean"),
+        ("missing: 3, never: {allow: true}", "true or false"),
         ("missing: true", "one of `never`"),
     ],
 )

@@ -1,4 +1,4 @@
-"""One request to the policies, read from a file or from options.
+"""One request to the policies, as a document from a file or from options.
 
 Options are turned into the document that a request file would be, so that both are checked in the
 same way. A fault names the file and line, or the option.
@@ -20,6 +20,16 @@ from guardrail.testing.files.yaml_values import VALUE_TAGS, Parse, PrincipalSect
 from guardrail.values import Entity, FactValue, Principal
 
 CODE: Final = "GR003"
+
+#: The file of a document that is made of options.
+_OPTIONS: Final = "options"
+
+#: An example of a uid, by option.
+_EXAMPLES: Final = {
+    "--in": 'Role::"clinician"',
+    "--action": 'Action::"predict"',
+    "--resource": 'Model::"tumour"',
+}
 
 #: The name of standard input in a fault.
 STDIN: Final = "<stdin>"
@@ -71,6 +81,8 @@ def read_request(document: Document, *, parse: Parse) -> DecisionRequest:
         text = "Expected a mapping with `principal` or `as`, `action`, `resource` and `facts`."
         raise ConfigurationError.at(document.at(), CODE, text)
     section = document.parse(RequestSection, code=CODE)
+    if document.file == _OPTIONS:
+        parse = _with_quotes(parse)
     principal: Principal | Entity
     if section.known is not None and section.principal is None:
         principal = parse(section.known, document.at("as"))
@@ -78,14 +90,29 @@ def read_request(document: Document, *, parse: Parse) -> DecisionRequest:
         principal = principal_of(section.principal, document.below("principal"), parse)
     else:
         both = section.principal is not None
-        text = (
-            "both `principal` and `as`. Keep one" if both else "no caller. Add `principal` or `as`"
-        )
+        ways = "--principal or --as" if document.file == _OPTIONS else "`principal` or `as`"
+        text = "both `principal` and `as`. Keep one" if both else f"no caller. Add {ways}"
         raise ConfigurationError.at(document.at("as"), CODE, f"The request names {text}.")
     if "::" in section.action:  # an action in a namespace is written as its whole uid
         parse(section.action, document.at("action"))
     resource = parse(section.resource, document.at("resource"))
     return DecisionRequest(principal, section.action, resource, section.facts)
+
+
+def _with_quotes(parse: Parse) -> Parse:
+    """Return a parser of uids in options, whose message names the quotes that a shell removes."""
+
+    def read_option(text: str, place: Place) -> Entity:
+        try:
+            return parse(text, place)
+        except ConfigurationError:
+            example = _EXAMPLES.get(place.file, 'User::"clara"')
+        message = (
+            f"Expected a uid such as {example}. In a shell, put it in single quotes: '{example}'."
+        )
+        raise ConfigurationError.at(place, CODE, message)
+
+    return read_option
 
 
 def from_options(
@@ -122,7 +149,7 @@ def from_options(
     }
     if known is not None:
         options["as",] = "--as"
-    return Document("options", data, {path: Place(option) for path, option in options.items()})
+    return Document(_OPTIONS, data, {path: Place(option) for path, option in options.items()})
 
 
 def _tree(option: str, pairs: Iterable[str], *, depth: int) -> dict[str, Any]:

@@ -7,6 +7,8 @@ changes the call: `guardrail.runtime.flow` records an exception and ignores it.
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -44,7 +46,7 @@ def differences(
     if known is None:
         shadow_question = shadow.ask(identity.principal, call.target.action, call.resource)
         ready: Mapping[str, Mapping[str, FactValue]] = {}
-    elif isinstance(known.facts, Exception):
+    elif isinstance(known.facts, BaseException):
         raise known.facts
     else:
         shadow_question, ready = known.question, known.facts
@@ -95,7 +97,22 @@ def blocking(
     )
 
 
-def failure(fault: Exception) -> tuple[tuple[str, int], ...]:
+def is_interruption(fault: BaseException) -> bool:
+    """Return whether an exception in the shadow must end the call.
+
+    Signal handlers raise such exceptions, but on the main thread only. An `Exception`,
+    `GeneratorExit` or `asyncio.CancelledError` comes from the shadow's own code: nothing is awaited
+    or yielded here.
+    """
+    if isinstance(fault, Exception | GeneratorExit):
+        return False
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is not None and isinstance(fault, asyncio.CancelledError):
+        return False
+    return threading.current_thread() is threading.main_thread()
+
+
+def failure(fault: BaseException) -> tuple[tuple[str, int], ...]:
     """Return the count of a shadow that failed, for the record: the error's type, no text."""
     name = type(fault).__name__
     if not (name.isascii() and name.isidentifier() and len(name) <= _LIMIT_TYPE):

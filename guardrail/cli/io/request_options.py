@@ -12,7 +12,7 @@ from guardrail.cli.io.terminal import complain, stop
 
 if TYPE_CHECKING:
     from guardrail._documents import Document
-    from guardrail.cli.io.question import DecisionRequest
+    from guardrail.cli.io.request_document import DecisionRequest
     from guardrail.policy import Snapshot
     from guardrail.testing.files.yaml_values import Parse
     from guardrail.values import Entity
@@ -60,7 +60,7 @@ def reject_two_sources(request: str | None, options: dict[str, Any]) -> None:
         raise stop("the request is given twice. Give it as a file or as options, not both.")
 
 
-def question_of(
+def request_of(
     request: str | None, options: dict[str, Any], parse: Parse
 ) -> tuple[DecisionRequest, Document]:
     """Return the one request of a file or of options, and its document.
@@ -68,16 +68,16 @@ def question_of(
     Raises:
         ConfigurationError: if it is not valid, with all of its faults.
     """
-    from guardrail.cli.io import authzen, question
+    from guardrail.cli.io import authzen, request_document
     from guardrail.errors import ConfigurationError
 
     document = document_of(request, options)
     if not authzen.is_authzen(document):
-        return question.read_request(document, parse=parse), document
+        return request_document.read_request(document, parse=parse), document
     single, *more = authzen.read(document, parse=parse).questions
     if more:
         message = f"The request has {len(more) + 1} evaluations. Keep one."
-        raise ConfigurationError.at(document.at("evaluations"), question.CODE, message)
+        raise ConfigurationError.at(document.at("evaluations"), request_document.CODE, message)
     return single, document
 
 
@@ -87,14 +87,14 @@ def document_of(request: str | None, options: dict[str, Any]) -> Document:
     Raises:
         ConfigurationError: if it can't be read.
     """
-    from guardrail.cli.io import question
+    from guardrail.cli.io import request_document
 
-    return question.from_options(**options) if request is None else _from_file(request)
+    return request_document.from_options(**options) if request is None else _from_file(request)
 
 
 def _from_file(file: str) -> Document:
     from guardrail._documents import LIMIT_BYTES
-    from guardrail.cli.io.question import STDIN, read
+    from guardrail.cli.io.request_document import STDIN, read
 
     # One byte more than the limit is enough for `decode` to refuse the rest.
     try:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.cli.io.question import from_options, read, read_request
+from guardrail.cli.io.request_document import from_options, read, read_request
 from guardrail.errors import ConfigurationError, Place
 from guardrail.values import Entity, Principal
 
@@ -80,6 +80,29 @@ def test_no_caller_is_a_fault():
     assert "names no caller" in fault
 
 
+def test_options_without_a_caller_name_the_options():
+    document = from_options(
+        principal=None, parents=(), attrs=(), known=None, action="predict",
+        resource='Model::"tumour"', facts=(),
+    )  # fmt: skip
+    with pytest.raises(ConfigurationError) as caught:
+        read_request(document, parse=parse)
+    assert "Add --principal or --as." in caught.value.faults[0].message
+
+
+def test_a_uid_whose_quotes_the_shell_removed_names_them():
+    document = from_options(
+        principal="User::anna", parents=(), attrs=(), known=None, action="predict",
+        resource='Model::"tumour"', facts=(),
+    )  # fmt: skip
+    with pytest.raises(ConfigurationError) as caught:
+        read_request(document, parse=parse)
+    (fault,) = caught.value.faults
+    assert str(fault.place) == "--principal"
+    assert """In a shell, put it in single quotes: 'User::"clara"'.""" in fault.message
+    assert "anna" not in fault.message
+
+
 def test_two_callers_are_a_fault_with_a_line():
     (fault,) = faults(FILE + b'as: User::"clara"\n')
     assert fault.startswith("request.yaml:8:1 GR003 The request names both")
@@ -146,9 +169,9 @@ def test_standard_input_is_json_where_it_begins_with_a_brace():
         ({"resource": None}, "--resource GR003 `resource` is required"),
         ({"principal": None}, "--principal GR003 `principal.uid` is required"),
         ({"known": 'User::"ana"'}, "--as GR003 The request names both"),
-        ({"parents": ["clinician"]}, "--in GR900"),
-        ({"resource": "tumour"}, "--resource GR900"),
-        ({"action": "Lab::predict"}, "--action GR900"),
+        ({"parents": ["clinician"]}, "--in GR003"),
+        ({"resource": "tumour"}, "--resource GR003"),
+        ({"action": "Lab::predict"}, "--action GR003"),
         ({"attrs": ["department"]}, "--attr GR003 Expected NAME=VALUE"),
         ({"attrs": ["a=1", "a=2"]}, "--attr GR003 The same path"),
         ({"facts": ["rows=10"]}, "--fact GR003 Expected NAMESPACE.NAME=VALUE"),

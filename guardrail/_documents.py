@@ -498,6 +498,8 @@ def read_yaml(
         place, code, message = error.place, error.code, error.problem
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark and error.context_mark and mark.index >= len(text.rstrip()):
+            mark = error.context_mark  # what is not closed, instead of the end of the file
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
         problem = error.problem or "it does not parse"
         code, message = "GR002", f"Not YAML: {_YAML_PROBLEMS.get(problem, problem)}."

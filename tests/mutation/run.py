@@ -442,7 +442,8 @@ class Session:
 
 def _settle(result: Result, status: int, told: Path) -> None:
     result.outcome = {0: "survived", -1: "timeout"}.get(status, "killed")
-    if status not in (-1, 0, 1, 2) or (status == 0 and not told.is_file()):
+    # pytest ends with 2 to 4 if a mutant breaks the import of a test file or of conftest.py.
+    if status not in (-1, 0, 1, 2, 3, 4) or (status == 0 and not told.is_file()):
         raise RunError(f"A test run ended with {status}:\n{_end_of(told.with_name('log'))}")
     result.killer = told.read_text() if told.is_file() else ""
 

@@ -61,6 +61,7 @@ DOCUMENTED = PUBLIC["guardrail"]
 CATCH_EXCEPTION = {
     "runtime/call.py", "runtime/flow.py", "audit/fan_out.py", "audit/telemetry/deferred_spans.py",
     "cli/launcher/__init__.py", "_plugins.py", "identity/plugin_results.py",
+    "obligations/quota/storage_handle.py",
 }  # fmt: skip
 #: And these what interrupts: the drivers pass it on, after the call has its record; and the
 #: thread of a detector kind, whose caller raises in its place.

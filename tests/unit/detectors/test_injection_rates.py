@@ -24,7 +24,7 @@ def test_the_published_figures_are_those_that_are_measured(capsys):
             f"\ninjection: {hits} of {len(ATTACKS)} found, {false} of {len(BENIGN)} false\n"
         )
     published = re.search(
-        r"find (\d+) of (\d+) attacks.* call (\d+) of (\d+)", DOCS.read_text(), re.DOTALL
+        r"find (\d+) of (\d+) attacks, and report (\d+) of (\d+)", DOCS.read_text(), re.DOTALL
     )
     assert published is not None
     figures = tuple(int(figure) for figure in published.groups())

@@ -107,6 +107,14 @@ def _chain(segment: str) -> str:
     return segment.rpartition(".")[0]
 
 
+def size_of(path: Path) -> int:
+    """Return the size of a segment in bytes; 0 if it was renamed or removed meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def read_files(
     journal: Path, report: ReportFlaw, progress: Callable[[int, int], None] | None = None
 ) -> Iterator[tuple[Path, bytes, tuple[int, int, int]]]:
@@ -122,7 +130,7 @@ def read_files(
     if journal.is_dir():
         for flaw in duplicate_files(journal):
             report(flaw)
-    sizes = [path.stat().st_size if path.exists() else 0 for path in files]
+    sizes = [size_of(path) for path in files]
     done, whole = 0, sum(sizes)
     for path, size in zip(files, sizes, strict=True):
         data = b""

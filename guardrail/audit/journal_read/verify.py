@@ -41,6 +41,7 @@ from guardrail.audit.journal.segment_progress import (
     segment_name,
 )
 from guardrail.audit.journal_read.entry_contents import EntryReader
+from guardrail.audit.journal_read.reader import size_of
 from guardrail.errors import ConfigurationError
 
 _MARKS: Final = frozenset(
@@ -142,7 +143,7 @@ def verify(
             "all of it was removed."
         )
     wanted = _wanted(signed)
-    sizes = [path.stat().st_size if path.exists() else 0 for path in files]
+    sizes = [size_of(path) for path in files]
     segments_read: dict[str, _SegmentRead] = {}
     done = 0
     for path, size in zip(files, sizes, strict=True):

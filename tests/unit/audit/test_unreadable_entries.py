@@ -20,7 +20,7 @@ from guardrail.audit.journal.framing import ENCRYPTED, LIMIT_BODY, MAGIC, EntryK
 from guardrail.audit.journal.keys import Keys
 from guardrail.audit.journal.maintenance import Maintenance, compress
 from guardrail.audit.journal_read.grouped_calls import GroupedCalls
-from guardrail.audit.journal_read.reader import JournalTail, read_calls
+from guardrail.audit.journal_read.reader import JournalTail, read_calls, size_of
 from guardrail.audit.journal_read.verify import verify
 from guardrail.audit.pseudonyms import Pseudonyms
 from guardrail.cli import app
@@ -638,3 +638,10 @@ def test_an_entry_of_an_unknown_kind_is_said_without_the_keys(tmp_path):
     journal._append(77 | ENCRYPTED, (0, b"", b"\x8f" * 40))
     journal.close()
     assert "form of an entry" in str(verify(tmp_path).flaws)
+
+
+def test_a_segment_that_is_gone_meanwhile_has_no_size(tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_bytes(b"abc")
+    assert size_of(kept) == 3
+    assert size_of(tmp_path / "gone") == 0

@@ -155,7 +155,9 @@ class Document:
     def _value(self, path: tuple[Key, ...]) -> Any:
         value = self.data
         for key in path:
-            value = value[key] if _has(value, key) else None
+            if not _has(value, key):
+                return None
+            value = value[key]
         return value
 
     def _text(self, path: tuple[Key, ...], item: dict[str, Any], model: type[BaseModel]) -> str:

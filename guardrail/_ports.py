@@ -192,7 +192,7 @@ _LIMIT_CODE: Final = 64
 def check_denial(kind: type[BaseException], fields: Mapping[str, Any]) -> None:
     """Raise `PluginFault` if a field of a plug-in's denial can't be recorded or shown."""
     code, retry_after_s = fields.get("code"), fields.get("retry_after_s")
-    wrong = ""
+    wrong = expected = ""
     if (
         type(code) is not str
         or not 0 < len(code) <= _LIMIT_CODE
@@ -202,8 +202,8 @@ def check_denial(kind: type[BaseException], fields: Mapping[str, Any]) -> None:
     ):
         wrong = "code"
         expected = (
-            f"a text of 1 to {_LIMIT_CODE} printable ASCII characters without spaces, and to none "
-            "that a call which passes has"
+            f"a text of 1 to {_LIMIT_CODE} printable ASCII characters without spaces, and not to "
+            "the code of a call that passes"
         )
     elif retry_after_s is not None and not _is_wait(retry_after_s):
         wrong, expected = "retry_after_s", "a finite number of seconds from 0, or None"

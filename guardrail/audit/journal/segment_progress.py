@@ -178,6 +178,14 @@ def read_segment(path: Path, at: int = 0) -> bytes:
     raise FileNotFoundError(f"the segment {path.name} is gone")
 
 
+def size_of(path: Path) -> int:
+    """Return the size of a segment in bytes; 0 if it was renamed or removed meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def segment_files(journal: Path, *, may_be_new: bool = False) -> list[Path]:
     """Return the segments of a journal's folder, or the one segment that is named.
 

@@ -31,6 +31,7 @@ from guardrail.audit.journal.segment_progress import (
     read_segment,
     segment_files,
     segment_name,
+    size_of,
 )
 from guardrail.audit.journal_read.entry_contents import OF_CALLS, EntryReader
 from guardrail.audit.journal_read.verify import is_interrupted
@@ -105,14 +106,6 @@ class _OpenCalls:
 
 def _chain(segment: str) -> str:
     return segment.rpartition(".")[0]
-
-
-def size_of(path: Path) -> int:
-    """Return the size of a segment in bytes; 0 if it was renamed or removed meanwhile."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def read_files(

@@ -39,9 +39,9 @@ from guardrail.audit.journal.segment_progress import (
     read_segment,
     segment_files,
     segment_name,
+    size_of,
 )
 from guardrail.audit.journal_read.entry_contents import EntryReader
-from guardrail.audit.journal_read.reader import size_of
 from guardrail.errors import ConfigurationError
 
 _MARKS: Final = frozenset(
